@@ -1,0 +1,213 @@
+//! What goes into the node and what comes out of it, turn by turn.
+//!
+//! The driver calls [`Node::handle`](crate::Node::handle) with one [`Input`] and then carries out the
+//! [`Outputs`] **in this order**: `send`, `log`, `answer`, `sync`, `dial`, `close`, and the rest in any order.
+//! A message is forwarded before it is logged and logged before it is answered (seed: "logged AFTER any
+//! forwarding"). What comes of it (a sync that ended, a connection that closed) is a new input.
+
+use crate::ring::HostIndex;
+use crate::settings::Settings;
+use crate::time::Time;
+use alloc::vec::Vec;
+
+/// One TCP connection: a small index that the driver gives out. It may be used again once the driver has
+/// reported the connection as closed.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Hash)]
+pub struct ConnId(pub u32);
+
+/// Something that happened outside the node.
+#[derive(Debug)]
+pub enum Input<'a> {
+    /// Somebody connected to the client port.
+    ClientConnected {
+        /// The new connection.
+        conn: ConnId,
+    },
+    /// Bytes came from a client. [`Node::handle`](crate::Node::handle) returns how many were consumed; the
+    /// driver keeps the rest (an unfinished line, less than [`LINE_MAX`](crate::limits::LINE_MAX)) and gives it
+    /// again in front of what comes next.
+    ClientLines {
+        /// The client's connection.
+        conn: ConnId,
+        /// An unfinished line kept from before, and what was read.
+        bytes: &'a [u8],
+    },
+    /// A client's connection has ended, from whatever side.
+    ClientClosed {
+        /// The connection, free after this turn.
+        conn: ConnId,
+        /// What it left unfinished.
+        rest: &'a [u8],
+    },
+    /// A peer connected to the ring port.
+    PeerAccepted {
+        /// The new connection.
+        conn: ConnId,
+    },
+    /// A dial that [`Outputs::dial`] asked for has connected.
+    PeerDialed {
+        /// The new connection.
+        conn: ConnId,
+        /// The host that was dialled.
+        host: HostIndex,
+    },
+    /// A dial that [`Outputs::dial`] asked for has failed.
+    DialFailed {
+        /// The host that was dialled.
+        host: HostIndex,
+    },
+    /// Bytes came from a peer; consumed as those of a client are. The node patches wrapping bytes in place,
+    /// so that [`Slice::Input`] can be forwarded as it stands.
+    PeerLines {
+        /// The peer's connection.
+        conn: ConnId,
+        /// An unfinished line kept from before, and what was read.
+        bytes: &'a mut [u8],
+    },
+    /// A peer's connection has ended, from whatever side.
+    PeerClosed {
+        /// The connection, free after this turn.
+        conn: ConnId,
+        /// What it left unfinished.
+        rest: &'a [u8],
+    },
+    /// The sync that [`Outputs::sync`] asked for has ended: all that was logged before it was asked for is on
+    /// this host's disk, or, if not `ok`, may not be.
+    Synced {
+        /// Whether the disk has it.
+        ok: bool,
+    },
+    /// The time [`Outputs::wake_at`] has come. Early or superfluous calls do no harm.
+    Deadline,
+    /// New settings; they apply from this turn on.
+    Reconfigured {
+        /// All settings, the unchanged ones too.
+        settings: Settings,
+    },
+    /// The daemon is to end: answer what was taken, say `BYE`, then say [`Outputs::stopped`].
+    Stop,
+}
+
+/// A range of bytes in one of the buffers.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Span {
+    /// First byte.
+    pub start: u32,
+    /// Behind the last byte.
+    pub end: u32,
+}
+
+impl Span {
+    /// The range as `usize`.
+    #[must_use]
+    pub fn range(self) -> core::ops::Range<usize> {
+        self.start as usize..self.end as usize
+    }
+}
+
+/// Where the bytes of one write are.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Slice {
+    /// In the bytes of this turn's input, patched in place.
+    Input(Span),
+    /// In this host's new data lines, in the copy with this wrapping (0, 1 or 2).
+    Own(u8, Span),
+    /// In [`Outputs::small`].
+    Small(Span),
+    /// The answer `OK`, so many times.
+    Oks(u32),
+}
+
+/// How much a report matters.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Severity {
+    /// Normal life: a link going up.
+    Info,
+    /// Somebody should know: a link going down, a refused line.
+    Warning,
+    /// Something was lost or must be mended by a person.
+    Error,
+}
+
+/// Who caused a report.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Source {
+    /// This connection, to the client port or the ring port; the driver knows its address.
+    Conn(ConnId),
+    /// This host of the ring.
+    Host(HostIndex),
+    /// This node itself.
+    Node,
+}
+
+/// One line for error.log.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Report {
+    /// How much it matters.
+    pub severity: Severity,
+    /// Who caused it.
+    pub source: Source,
+    /// The text in [`Outputs::small`]: printing characters only, a keyword first (`REFUSED`, `UP`, `DOWN`, …).
+    pub text: Span,
+}
+
+/// What one turn wants done. Owned by the driver and used again each turn: nothing is allocated per message.
+#[derive(Default, Debug)]
+#[must_use]
+pub struct Outputs {
+    /// This host's new data lines of this turn, once for each wrapping in use.
+    pub own: [Vec<u8>; 3],
+    /// All other bytes that this turn made.
+    pub small: Vec<u8>,
+    /// Whole lines for access.log; to be written with one write.
+    pub log: Vec<u8>,
+    /// To peers, in this order.
+    pub send: Vec<(ConnId, Slice)>,
+    /// To clients, in this order, after the log is written.
+    pub answer: Vec<(ConnId, Slice)>,
+    /// Bring all that was logged so far to the disk, then say [`Input::Synced`]. Never asked for again before
+    /// that answer.
+    pub sync: bool,
+    /// Dial these hosts; each ends in [`Input::PeerDialed`] or [`Input::DialFailed`].
+    pub dial: Vec<HostIndex>,
+    /// Close these connections once what was sent or answered on them is written; each ends in
+    /// [`Input::ClientClosed`] or [`Input::PeerClosed`] like every other.
+    pub close: Vec<ConnId>,
+    /// For error.log.
+    pub report: Vec<Report>,
+    /// Whether clients may be read from now on: not while a peer is a window behind. State, not an event.
+    pub read_clients: bool,
+    /// When [`Input::Deadline`] is due, if nothing else happens before.
+    pub wake_at: Option<Time>,
+    /// The orderly end is reached: write what is left, then exit.
+    pub stopped: bool,
+}
+
+impl Outputs {
+    /// Empties all buffers and keeps their memory; [`Node::handle`](crate::Node::handle) does this first.
+    pub(crate) fn clear(&mut self) {
+        self.own.iter_mut().for_each(Vec::clear);
+        self.small.clear();
+        self.log.clear();
+        self.send.clear();
+        self.answer.clear();
+        self.sync = false;
+        self.dial.clear();
+        self.close.clear();
+        self.report.clear();
+        self.wake_at = None;
+        self.stopped = false;
+    }
+
+    /// The bytes that a slice names; `input` are the bytes of this turn's input. [`Slice::Oks`] is the driver's
+    /// to write, from a constant block.
+    #[must_use]
+    pub fn bytes<'a>(&'a self, slice: Slice, input: &'a [u8]) -> &'a [u8] {
+        match slice {
+            Slice::Input(span) => &input[span.range()],
+            Slice::Own(wrapping, span) => &self.own[usize::from(wrapping)][span.range()],
+            Slice::Small(span) => &self.small[span.range()],
+            Slice::Oks(_) => &[],
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! Every bound of the protocol, with its unit and its reason.
+
+use crate::time::Duration;
+
+/// Bytes of a message's text: less than 512 (seed).
+pub const TEXT_MAX: usize = 511;
+
+/// Bytes of a line without its end, for clients and peers: room for the longest head in front of the longest
+/// text. What is longer without a line end is refused and skipped up to the next line end.
+pub const LINE_MAX: usize = 1024;
+
+/// Hosts in a ring. Every host keeps a link to every other, so this is far beyond what a full mesh is good for.
+pub const HOSTS_MAX: usize = 64;
+
+/// Bytes of a host's name. It stands in every line between peers.
+pub const NAME_MAX: usize = 32;
+
+/// Bytes of a session token.
+pub const TOKEN_MAX: usize = 32;
+
+/// Sessions that a host remembers; a `HELLO` beyond them is told to come again later.
+pub const SESSIONS_MAX: usize = 65_536;
+
+/// Holes in the numbers of one session; a number that would make another one is told to come again later.
+pub const SESSION_HOLES_MAX: usize = 64;
+
+/// The last numbers of a session for which the text is remembered (as a hash), to tell a repeat from a conflict.
+pub const SESSION_RECENT: usize = 4096;
+
+/// A session that is not used for so long (running time) may be forgotten.
+pub const SESSION_AGE: Duration = Duration::from_secs(24 * 3600);
+
+/// A client's time may be so far off this host's clock, in seconds.
+pub const CLIENT_SKEW_SECONDS: u64 = 12 * 3600;
+
+/// A connection to the ring port says `HELLO`, and is answered, within this time.
+pub const HANDSHAKE: Duration = Duration::from_secs(5);
+
+/// A link in question answers a `KEEPALIVE` within this time or gives way to the newcomer.
+pub const PROBE: Duration = Duration::from_secs(1);
+
+/// Connections to the ring port that have not said `HELLO` yet; one more is closed at once.
+pub const HANDSHAKES_MAX: usize = 32;
+
+/// A host syncs so soon after it logged, whatever the level.
+pub const SYNC_WITHIN: Duration = Duration::from_millis(20);
+
+/// A watermark is told to the stream's origin after so many messages …
+pub const TELL_MESSAGES: u64 = 512;
+
+/// … or after so long, whichever is first.
+pub const TELL_WITHIN: Duration = Duration::from_millis(100);
+
+/// All watermarks are told to all peers so often while they change.
+pub const TELL_ALL_EVERY: Duration = Duration::from_secs(1);
+
+/// How long lines for a host wait for it to have had all that went by its relay, when the way to it changes.
+pub const REROUTE: Duration = Duration::from_secs(1);
+
+/// An orderly stop takes at most this; then the node stops with what is left undone.
+pub const STOP: Duration = Duration::from_secs(4);
+
+/// Bytes of a refused line that error.log shows, before escaping.
+pub const EXCERPT_MAX: usize = 64;
+
+/// Streams of one origin that a host keeps apart: one for each incarnation and addressee it has heard of.
+pub const STREAMS_MAX: usize = 4096;

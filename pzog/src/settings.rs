@@ -1,0 +1,97 @@
+//! What a person may turn, with the defaults that ring.toml takes where it is silent.
+
+use crate::time::Duration;
+
+/// How far a message must have come before its client is answered `OK`: a ladder.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
+pub enum Level {
+    /// Handed to the links and written by this host.
+    Journaled,
+    /// On this host's disk.
+    #[default]
+    Synced,
+    /// On the disk of more than half of the hosts of the ring, this one among them.
+    Majority,
+    /// On the disk of every host of the ring.
+    All,
+}
+
+impl Level {
+    /// All levels, lowest first.
+    pub const LADDER: [Level; 4] = [Level::Journaled, Level::Synced, Level::Majority, Level::All];
+
+    /// The word on the wire, on the command line and in ring.toml.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Level::Journaled => "journaled",
+            Level::Synced => "synced",
+            Level::Majority => "majority",
+            Level::All => "all",
+        }
+    }
+
+    /// The level of a word, without regard to case.
+    #[must_use]
+    pub fn of_word(word: &[u8]) -> Option<Level> {
+        Level::LADDER.into_iter().find(|l| word.eq_ignore_ascii_case(l.word().as_bytes()))
+    }
+}
+
+/// When links to peers are kept.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Connect {
+    /// Always: a lost link is dialled again until it is back.
+    #[default]
+    Always,
+    /// Once after the start, and then while there is something to send (pscom's on-demand connections).
+    OnDemand,
+}
+
+/// The settings of a node that can change while it runs.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Settings {
+    /// The level for clients that name none.
+    pub ack: Level,
+    /// How long a client waits for `majority` or `all` before it is told `PENDING`.
+    pub ack_timeout: Duration,
+    /// When links are kept.
+    pub connect: Connect,
+    /// A `KEEPALIVE` is sent on every link so often.
+    pub keepalive: Duration,
+    /// A link on which a `KEEPALIVE` stays unanswered so long is closed. At most 300 s (seed).
+    pub peer_silence: Duration,
+    /// A client that sends no whole line for so long is closed.
+    pub client_idle: Duration,
+    /// The first pause before a host is dialled again; doubled each time, with jitter …
+    pub redial_min: Duration,
+    /// … up to this.
+    pub redial_max: Duration,
+    /// Connections to the client port at one time.
+    pub clients_max: u32,
+    /// Messages of this host that the slowest linked peer may be behind before clients are no longer read.
+    pub window_messages: u64,
+    /// Bytes that wait for a host that is not linked; what does not fit is given up and reported.
+    pub outbox_bytes: u32,
+}
+
+/// The longest `peer_silence` that the seed allows.
+pub const PEER_SILENCE_MAX: Duration = Duration::from_secs(300);
+
+impl Default for Settings {
+    fn default() -> Settings {
+        Settings {
+            ack: Level::default(),
+            ack_timeout: Duration::from_secs(5),
+            connect: Connect::default(),
+            keepalive: Duration::from_secs(5),
+            peer_silence: Duration::from_secs(15),
+            client_idle: Duration::from_secs(300),
+            redial_min: Duration::from_secs(1),
+            redial_max: Duration::from_secs(5),
+            clients_max: 16_384,
+            window_messages: 16_384,
+            outbox_bytes: 4 << 20,
+        }
+    }
+}

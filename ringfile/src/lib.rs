@@ -1,0 +1,1 @@
+//! ring.toml: read, checked, and explained where it is wrong.
