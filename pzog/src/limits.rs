@@ -19,13 +19,14 @@ pub const NAME_MAX: usize = 32;
 pub const TOKEN_MAX: usize = 32;
 
 /// Sessions that a host remembers; a `HELLO` beyond them is told to come again later.
-pub const SESSIONS_MAX: usize = 65_536;
+pub const SESSIONS_MAX: usize = 8192;
 
 /// Holes in the numbers of one session; a number that would make another one is told to come again later.
 pub const SESSION_HOLES_MAX: usize = 64;
 
 /// The last numbers of a session for which the text is remembered (as a hash), to tell a repeat from a conflict.
-pub const SESSION_RECENT: usize = 4096;
+/// 16 bytes each: with all sessions full, 128 MiB.
+pub const SESSION_RECENT: usize = 1024;
 
 /// A session that is not used for so long (running time) may be forgotten.
 pub const SESSION_AGE: Duration = Duration::from_secs(24 * 3600);

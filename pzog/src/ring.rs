@@ -1,5 +1,6 @@
 //! The ring: the hosts in order, and who is how far from whom.
 
+use crate::digest::fnv1a;
 use crate::limits::{HOSTS_MAX, NAME_MAX};
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -136,7 +137,7 @@ impl Ring {
     #[must_use]
     pub fn digest(&self) -> u64 {
         let bytes = self.names.iter().flat_map(|n| n.bytes().chain(*b"\n")).chain(self.scheme.word().bytes());
-        bytes.fold(0xcbf2_9ce4_8422_2325, |h, b| (h ^ u64::from(b)).wrapping_mul(0x100_0000_01b3))
+        fnv1a(bytes)
     }
 }
 

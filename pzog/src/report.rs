@@ -1,0 +1,143 @@
+//! What error.log is told, and what a refused line is answered.
+
+use crate::event::{Outputs, Report, Severity, Source, Span};
+use crate::limits::{CLIENT_SKEW_SECONDS, EXCERPT_MAX, LINE_MAX};
+use crate::text::BadText;
+use crate::wire::Text;
+use core::fmt::{self, Write as _};
+
+/// Why a line is not accepted.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Refusal {
+    /// It ends in LF alone.
+    BareLf,
+    /// It is longer than any line may be.
+    LineTooLong,
+    /// The connection ended in the middle of it.
+    Unterminated,
+    /// It does not begin with a verb or wrapping that may be said here.
+    UnknownVerb,
+    /// A `HELLO` that does not have the form of one.
+    BadHello,
+    /// A line that does not have the form its verb or wrapping asks for.
+    Malformed,
+    /// `AT` without a time, or with one that is no real moment.
+    BadTime,
+    /// A time too far off this host's clock.
+    TimeOff,
+    /// The text.
+    Text(BadText),
+    /// A number that came before with another time or text.
+    Conflict,
+    /// A session that is known here, without `next`.
+    SessionKnown,
+    /// Too many sessions, or too many holes in one.
+    SessionsFull,
+    /// Too many clients.
+    ClientsFull,
+    /// The daemon is about to end.
+    Stopping,
+    /// The client sent no whole line for too long.
+    Idle,
+    /// Another connection has taken over the session.
+    Replaced,
+    /// This host's disk did not take the message.
+    SyncFailed,
+    /// A message of a host that is not in the ring.
+    UnknownOrigin,
+    /// A message in a stream that is for another host.
+    NotForUs,
+}
+
+impl Refusal {
+    /// The number in the answer: 300 may pass if tried again later, the others will not.
+    #[must_use]
+    pub fn code(self) -> u16 {
+        match self {
+            Refusal::SessionsFull | Refusal::ClientsFull | Refusal::Stopping | Refusal::SyncFailed => 300,
+            Refusal::Idle | Refusal::Replaced => 300,
+            Refusal::BareLf | Refusal::Unterminated | Refusal::UnknownVerb | Refusal::BadHello => 400,
+            Refusal::Malformed | Refusal::BadTime | Refusal::UnknownOrigin | Refusal::NotForUs => 400,
+            Refusal::Conflict | Refusal::SessionKnown => 409,
+            Refusal::TimeOff => 410,
+            Refusal::LineTooLong | Refusal::Text(BadText::TooLong { .. }) => 413,
+            Refusal::Text(_) => 422,
+        }
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Refusal::BareLf => f.write_str("line ends in LF alone, not in CRLF"),
+            Refusal::LineTooLong => write!(f, "line longer than {LINE_MAX} bytes"),
+            Refusal::Unterminated => f.write_str("connection ended before the line did"),
+            Refusal::UnknownVerb => f.write_str("unknown verb"),
+            Refusal::BadHello => f.write_str("HELLO wants: <session> [next=<number>] [ack=<level>]"),
+            Refusal::Malformed => f.write_str("malformed line"),
+            Refusal::BadTime => f.write_str("AT wants: YYYYMMDDTHHMMSSZ <text>"),
+            Refusal::TimeOff => {
+                write!(f, "time is more than {} h off this host's clock", CLIENT_SKEW_SECONDS / 3600)
+            }
+            Refusal::Text(bad) => bad.fmt(f),
+            Refusal::Conflict => f.write_str("this number came before with another time or text"),
+            Refusal::SessionKnown => f.write_str("this session is known here: say next=<number>"),
+            Refusal::SessionsFull => f.write_str("too many sessions, or too many holes in this one"),
+            Refusal::ClientsFull => f.write_str("too many clients"),
+            Refusal::Stopping => f.write_str("stopping"),
+            Refusal::Idle => f.write_str("no line for too long"),
+            Refusal::Replaced => f.write_str("a newer connection uses this session"),
+            Refusal::SyncFailed => f.write_str("the disk did not take it"),
+            Refusal::UnknownOrigin => f.write_str("message of a host that is not in this ring"),
+            Refusal::NotForUs => f.write_str("message for another host"),
+        }
+    }
+}
+
+/// Bytes of somebody else as printing ASCII: cut to [`EXCERPT_MAX`] bytes, the rest escaped.
+pub(crate) struct Excerpt<'a>(pub(crate) &'a [u8]);
+
+impl fmt::Display for Excerpt<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shown = &self.0[..self.0.len().min(EXCERPT_MAX)];
+        write!(f, "\"{}\"", shown.escape_ascii())?;
+        if shown.len() < self.0.len() {
+            write!(f, " and more ({} bytes)", self.0.len())?;
+        }
+        Ok(())
+    }
+}
+
+impl Outputs {
+    /// Adds bytes to [`Outputs::small`].
+    pub(crate) fn put_small(&mut self, args: fmt::Arguments<'_>) -> Span {
+        let start = self.small.len() as u32;
+        let _ = Text(&mut self.small).write_fmt(args);
+        Span { start, end: self.small.len() as u32 }
+    }
+
+    /// Adds a line for error.log.
+    pub(crate) fn report(&mut self, severity: Severity, source: Source, args: fmt::Arguments<'_>) {
+        let text = self.put_small(args);
+        self.report.push(Report { severity, source, text });
+    }
+
+    /// Adds the line for error.log about a refused line.
+    pub(crate) fn report_refused(&mut self, source: Source, refusal: Refusal, line: &[u8]) {
+        let (code, line) = (refusal.code(), Excerpt(line));
+        self.report(Severity::Warning, source, format_args!("REFUSED {code} {refusal}: {line}"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::format;
+
+    #[test]
+    fn excerpts_show_nothing_but_printing_ascii() {
+        assert_eq!(format!("{}", Excerpt(b"a\x1b[31m\r\"\xff")), r#""a\x1b[31m\r\"\xff""#);
+        let long = [b'x'; EXCERPT_MAX + 1];
+        assert!(format!("{}", Excerpt(&long)).ends_with("x\" and more (65 bytes)"));
+    }
+}

@@ -1,0 +1,477 @@
+//! The lines on the wires: read into parts, and written. `docs/PROTOCOL.md` has their grammar.
+
+use crate::event::Span;
+use crate::limits::LINE_MAX;
+use crate::ring::{HostIndex, Ring, is_name};
+use crate::session::Token;
+use crate::settings::Level;
+use crate::time::{STAMP_LEN, Stamp};
+use alloc::vec::Vec;
+use core::fmt::Write as _;
+
+/// Name and version of the protocol between peers, as `HELLO` says it.
+pub const PROTOCOL: &str = "org.xlattice.pzog/2.0";
+
+const PROTOCOL_NAME: &[u8] = b"org.xlattice.pzog/";
+const PROTOCOL_MAJOR: &[u8] = b"2.";
+
+/// What the next bytes of a connection hold.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Next {
+    /// A line that ends in CRLF.
+    Line {
+        /// The line without its end.
+        line: Span,
+        /// Where the next one begins.
+        next: usize,
+    },
+    /// A line that ends in LF alone: not CRLF-terminated, so it is refused.
+    BareLf {
+        /// The line without its end.
+        line: Span,
+        /// Where the next one begins.
+        next: usize,
+    },
+    /// More than [`LINE_MAX`] bytes without a line end, or a whole line longer than that.
+    TooLong {
+        /// The line, or as much of it as is here.
+        line: Span,
+        /// Where the next line begins, if this one has ended.
+        next: Option<usize>,
+    },
+    /// No line end yet.
+    Unfinished,
+}
+
+/// Finds the next line in `bytes` from `at` on.
+pub(crate) fn next_line(bytes: &[u8], at: usize) -> Next {
+    let span = |end: usize| Span { start: at as u32, end: end as u32 };
+    match memchr::memchr(b'\n', &bytes[at..]) {
+        Some(n) if n > LINE_MAX + 1 => Next::TooLong { line: span(at + n), next: Some(at + n + 1) },
+        Some(n) if n > 0 && bytes[at + n - 1] == b'\r' => Next::Line { line: span(at + n - 1), next: at + n + 1 },
+        Some(n) => Next::BareLf { line: span(at + n), next: at + n + 1 },
+        None if bytes.len() - at > LINE_MAX + 1 => Next::TooLong { line: span(bytes.len()), next: None },
+        None => Next::Unfinished,
+    }
+}
+
+/// A client's line (port 55552).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum ClientLine<'a> {
+    /// `MSG <text>`
+    Msg(&'a [u8]),
+    /// `AT <time> <text>`, not yet taken apart: in a session it takes a number even when it is wrong.
+    At(&'a [u8]),
+    /// `0<text>`, `1<text>`, `2<text>`
+    Wrapped(u8, &'a [u8]),
+    /// `HELLO <session> [next=<n>] [ack=<level>]`
+    Hello(&'a [u8]),
+    /// `KEEPALIVE`
+    KeepAlive,
+    /// `QUIT`
+    Quit,
+}
+
+impl ClientLine<'_> {
+    /// Tells the verb; `None` where there is none that clients may say.
+    pub(crate) fn parse(line: &[u8]) -> Option<ClientLine<'_>> {
+        if let Some(text) = after_verb(line, b"MSG ") {
+            return Some(ClientLine::Msg(text));
+        }
+        if let Some(rest) = after_verb(line, b"AT ") {
+            return Some(ClientLine::At(rest));
+        }
+        if let [wrapping @ b'0'..=b'2', text @ ..] = line {
+            return Some(ClientLine::Wrapped(wrapping - b'0', text));
+        }
+        if let Some(rest) = after_verb(line, b"HELLO ") {
+            return Some(ClientLine::Hello(rest));
+        }
+        match line {
+            l if l.eq_ignore_ascii_case(b"KEEPALIVE") => Some(ClientLine::KeepAlive),
+            l if l.eq_ignore_ascii_case(b"QUIT") => Some(ClientLine::Quit),
+            l if l.eq_ignore_ascii_case(b"MSG") => Some(ClientLine::Msg(b"")),
+            l if l.eq_ignore_ascii_case(b"AT") => Some(ClientLine::At(b"")),
+            l if l.eq_ignore_ascii_case(b"HELLO") => Some(ClientLine::Hello(b"")),
+            _ => None,
+        }
+    }
+}
+
+/// What stands behind a verb, which is compared without regard to case.
+fn after_verb<'a>(line: &'a [u8], verb: &[u8]) -> Option<&'a [u8]> {
+    let (head, rest) = line.split_at_checked(verb.len())?;
+    head.eq_ignore_ascii_case(verb).then_some(rest)
+}
+
+/// Takes `<time> <text>` apart; `None` where there is no time.
+pub(crate) fn split_stamp(rest: &[u8]) -> Option<(Stamp, &[u8])> {
+    let (stamp, text) = rest.split_at_checked(STAMP_LEN)?;
+    Some((Stamp::parse(stamp)?, text.strip_prefix(b" ")?))
+}
+
+/// What a client says about its session.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct ClientHello {
+    pub(crate) token: Token,
+    pub(crate) next: Option<u64>,
+    pub(crate) ack: Option<Level>,
+}
+
+impl ClientHello {
+    pub(crate) fn parse(rest: &[u8]) -> Option<ClientHello> {
+        let mut words = rest.split(|b| *b == b' ');
+        let mut hello = ClientHello { token: Token::parse(words.next()?)?, next: None, ack: None };
+        for word in words {
+            if let (Some(n), None) = (after_verb(word, b"next="), hello.next) {
+                hello.next = Some(number(n)?);
+            } else if let (Some(level), None) = (after_verb(word, b"ack="), hello.ack) {
+                hello.ack = Some(Level::of_word(level)?);
+            } else {
+                return None;
+            }
+        }
+        Some(hello)
+    }
+}
+
+/// A stream: the messages of one incarnation of an origin, for all hosts or for one addressee.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct StreamName {
+    pub(crate) origin: HostIndex,
+    pub(crate) addressee: Option<HostIndex>,
+    pub(crate) incarnation: u64,
+}
+
+/// Why a stream's name cannot be used.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum BadStream {
+    /// It does not have the form of one.
+    Malformed,
+    /// It names a host that is not in the ring.
+    UnknownHost,
+}
+
+impl StreamName {
+    /// Reads `<origin>/<incarnation>` or `<origin>><addressee>/<incarnation>`.
+    pub(crate) fn parse(name: &[u8], ring: &Ring) -> Result<StreamName, BadStream> {
+        let slash = memchr::memchr(b'/', name).ok_or(BadStream::Malformed)?;
+        let (hosts, incarnation) = (&name[..slash], &name[slash + 1..]);
+        let incarnation = hex16(incarnation).ok_or(BadStream::Malformed)?;
+        let mut hosts = hosts.splitn(2, |b| *b == b'>');
+        let mut host = || match hosts.next() {
+            None => Ok(None),
+            Some(name) if !is_name(name) => Err(BadStream::Malformed),
+            Some(name) => ring.find(name).map(Some).ok_or(BadStream::UnknownHost),
+        };
+        let origin = host()?.ok_or(BadStream::Malformed)?;
+        Ok(StreamName { origin, addressee: host()?, incarnation })
+    }
+
+    /// Writes it.
+    pub(crate) fn put(&self, ring: &Ring, out: &mut Vec<u8>) {
+        out.extend_from_slice(ring.name(self.origin).as_bytes());
+        if let Some(addressee) = self.addressee {
+            out.push(b'>');
+            out.extend_from_slice(ring.name(addressee).as_bytes());
+        }
+        out.push(b'/');
+        put_hex16(out, self.incarnation);
+    }
+}
+
+/// The part of a data line behind `<wrapping><stream>.`:
+/// `<seq>["!"]["~"<session>"."<number>] <time> <text>`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Data<'a> {
+    pub(crate) seq: u64,
+    /// The origin waits for this message to be on the receiver's disk.
+    pub(crate) urgent: bool,
+    pub(crate) numbered: Option<(&'a [u8], u64)>,
+    /// `<time> <text>`: the line of access.log.
+    pub(crate) logged: &'a [u8],
+}
+
+impl Data<'_> {
+    pub(crate) fn parse(rest: &[u8]) -> Option<Data<'_>> {
+        let space = memchr::memchr(b' ', rest)?;
+        let (mut head, logged) = (&rest[..space], &rest[space + 1..]);
+        let digits = head.iter().take_while(|b| b.is_ascii_digit()).count();
+        let seq = number(&head[..digits])?;
+        head = &head[digits..];
+        let urgent = head.first() == Some(&b'!');
+        head = &head[usize::from(urgent)..];
+        let numbered = match head {
+            [] => None,
+            [b'~', session @ ..] => {
+                let dot = memchr::memchr(b'.', session)?;
+                Some((&session[..dot], number(&session[dot + 1..])?))
+            }
+            _ => return None,
+        };
+        Some(Data { seq, urgent, numbered, logged })
+    }
+}
+
+/// A peer's line other than data (port 55551).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum PeerLine<'a> {
+    /// `HELLO …`
+    Hello(&'a [u8]),
+    /// `OK …`: the answer to a `HELLO`, or a watermark.
+    Ok(&'a [u8]),
+    /// `ERR …`
+    Err(&'a [u8]),
+    /// `KEEPALIVE`
+    KeepAlive,
+    /// `ACK`
+    Ack,
+    /// `BYE <reason>`
+    Bye(&'a [u8]),
+}
+
+impl PeerLine<'_> {
+    pub(crate) fn parse(line: &[u8]) -> Option<PeerLine<'_>> {
+        let (verb, rest) = match memchr::memchr(b' ', line) {
+            Some(space) => (&line[..space], &line[space + 1..]),
+            None => (line, &[][..]),
+        };
+        let is = |word: &[u8]| verb.eq_ignore_ascii_case(word);
+        match () {
+            () if is(b"OK") => Some(PeerLine::Ok(rest)),
+            () if is(b"ACK") && rest.is_empty() => Some(PeerLine::Ack),
+            () if is(b"KEEPALIVE") && rest.is_empty() => Some(PeerLine::KeepAlive),
+            () if is(b"HELLO") => Some(PeerLine::Hello(rest)),
+            () if is(b"ERR") => Some(PeerLine::Err(rest)),
+            () if is(b"BYE") => Some(PeerLine::Bye(rest)),
+            () => None,
+        }
+    }
+}
+
+/// What opens a link, from both sides:
+/// `org.xlattice.pzog/2.0 <name meant> <name that speaks> <incarnation> <process id> <ring digest>`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Hello<'a> {
+    pub(crate) meant: &'a [u8],
+    pub(crate) speaker: &'a [u8],
+    pub(crate) incarnation: u64,
+    pub(crate) process: u64,
+    pub(crate) digest: u64,
+}
+
+/// What may stand behind `HELLO`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum HelloForm<'a> {
+    /// This version's.
+    Current(Hello<'a>),
+    /// Version 1: the name that speaks, alone.
+    Version1(&'a [u8]),
+    /// This protocol in another major version.
+    OtherVersion,
+    /// Nothing of these.
+    Malformed,
+}
+
+impl<'a> HelloForm<'a> {
+    pub(crate) fn parse(rest: &'a [u8]) -> HelloForm<'a> {
+        let mut words = rest.split(|b| *b == b' ');
+        let first = words.next().unwrap_or_default();
+        let Some(version) = first.strip_prefix(PROTOCOL_NAME) else {
+            let alone = words.next().is_none() && is_name(first);
+            return if alone { HelloForm::Version1(first) } else { HelloForm::Malformed };
+        };
+        if !version.starts_with(PROTOCOL_MAJOR) {
+            return HelloForm::OtherVersion;
+        }
+        let mut hello = || {
+            let (meant, speaker) = (words.next()?, words.next()?);
+            let (incarnation, process) = (hex16(words.next()?)?, number(words.next()?)?);
+            let digest = hex16(words.next()?)?;
+            Some(Hello { meant, speaker, incarnation, process, digest })
+        };
+        // What a later minor version says behind these is ignored.
+        hello().map_or(HelloForm::Malformed, HelloForm::Current)
+    }
+}
+
+impl Hello<'_> {
+    /// Writes the line with this verb (`HELLO` or `OK`) and its end.
+    pub(crate) fn put(&self, verb: &str, out: &mut Vec<u8>) {
+        out.extend_from_slice(verb.as_bytes());
+        for word in [b" ", PROTOCOL.as_bytes(), b" ", self.meant, b" ", self.speaker, b" "] {
+            out.extend_from_slice(word);
+        }
+        put_hex16(out, self.incarnation);
+        let _ = write!(Text(out), " {} ", self.process);
+        put_hex16(out, self.digest);
+        out.extend_from_slice(b"\r\n");
+    }
+}
+
+/// `OK <stream> <journaled> <synced>` behind the verb: name of the stream and both watermarks.
+pub(crate) fn parse_watermark(rest: &[u8]) -> Option<(&[u8], u64, u64)> {
+    let mut words = rest.split(|b| *b == b' ');
+    let watermark = (words.next()?, number(words.next()?)?, number(words.next()?)?);
+    (words.next().is_none() && watermark.2 <= watermark.1).then_some(watermark)
+}
+
+/// A decimal number of 1 to 19 digits.
+pub(crate) fn number(digits: &[u8]) -> Option<u64> {
+    if !(1..=19).contains(&digits.len()) {
+        return None;
+    }
+    digits.iter().try_fold(0u64, |n, b| b.is_ascii_digit().then(|| n * 10 + u64::from(b - b'0')))
+}
+
+fn hex16(digits: &[u8]) -> Option<u64> {
+    if digits.len() != 16 {
+        return None;
+    }
+    digits.iter().try_fold(0u64, |n, b| match b {
+        b'0'..=b'9' => Some(n << 4 | u64::from(b - b'0')),
+        b'a'..=b'f' => Some(n << 4 | u64::from(b - b'a' + 10)),
+        _ => None,
+    })
+}
+
+fn put_hex16(out: &mut Vec<u8>, n: u64) {
+    let _ = write!(Text(out), "{n:016x}");
+}
+
+/// Formats into bytes; it cannot fail.
+pub(crate) struct Text<'a>(pub(crate) &'a mut Vec<u8>);
+
+impl core::fmt::Write for Text<'_> {
+    fn write_str(&mut self, s: &str) -> core::fmt::Result {
+        self.0.extend_from_slice(s.as_bytes());
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::string::String;
+    use alloc::vec;
+    use proptest::prelude::*;
+
+    fn ring() -> Ring {
+        Ring::new(vec![String::from("MV"), String::from("PA")], crate::ring::Scheme::Receiver).unwrap()
+    }
+
+    #[test]
+    fn lines_end_in_crlf() {
+        let line = |start, end| Span { start, end };
+        assert_eq!(next_line(b"ab\r\ncd", 0), Next::Line { line: line(0, 2), next: 4 });
+        assert_eq!(next_line(b"ab\r\ncd", 4), Next::Unfinished);
+        assert_eq!(next_line(b"\r\n", 0), Next::Line { line: line(0, 0), next: 2 });
+        assert_eq!(next_line(b"\n", 0), Next::BareLf { line: line(0, 0), next: 1 });
+        assert_eq!(next_line(b"a\rb\nc\r\n", 0), Next::BareLf { line: line(0, 3), next: 4 });
+        assert_eq!(next_line(b"ab\r", 0), Next::Unfinished);
+    }
+
+    #[test]
+    fn a_line_is_too_long_whether_or_not_its_end_is_here() {
+        let mut bytes = vec![b'x'; LINE_MAX];
+        bytes.extend_from_slice(b"\r\n");
+        assert!(matches!(next_line(&bytes, 0), Next::Line { .. }));
+        assert_eq!(next_line(&bytes[..LINE_MAX + 1], 0), Next::Unfinished);
+        bytes.insert(0, b'x');
+        assert!(matches!(next_line(&bytes, 0), Next::TooLong { next: Some(_), .. }));
+        assert!(matches!(next_line(&bytes[..LINE_MAX + 2], 0), Next::TooLong { next: None, .. }));
+    }
+
+    #[test]
+    fn verbs_are_matched_without_regard_to_case() {
+        assert_eq!(ClientLine::parse(b"mSg a b"), Some(ClientLine::Msg(b"a b")));
+        assert_eq!(ClientLine::parse(b"at x"), Some(ClientLine::At(b"x")));
+        assert_eq!(ClientLine::parse(b"keepAlive"), Some(ClientLine::KeepAlive));
+        assert_eq!(ClientLine::parse(b"Quit"), Some(ClientLine::Quit));
+        assert_eq!(ClientLine::parse(b"2x"), Some(ClientLine::Wrapped(2, b"x")));
+        for bad in ["", "3text", "MSGx", "QUIT now", "HELLOx", " MSG a"] {
+            assert_eq!(ClientLine::parse(bad.as_bytes()), None, "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_client_s_hello_is_a_token_and_two_options() {
+        let parse = |text: &str| ClientHello::parse(text.as_bytes());
+        let token = Token::parse(b"t").unwrap();
+        assert_eq!(parse("t"), Some(ClientHello { token, next: None, ack: None }));
+        let full = Some(ClientHello { token, next: Some(7), ack: Some(Level::All) });
+        assert_eq!(parse("t next=7 ack=all"), full);
+        assert_eq!(parse("t ACK=ALL NEXT=7"), full);
+        for bad in ["", "t next=", "t next=x", "t ack=some", "t next=1 next=2", "t what=1", "t  next=1"] {
+            assert_eq!(parse(bad), None, "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn stream_names() {
+        let ring = ring();
+        for (text, origin, addressee) in
+            [("MV/00000000000000ff", 0, None), ("PA>MV/00000000000000ff", 1, Some(HostIndex(0)))]
+        {
+            let name = StreamName { origin: HostIndex(origin), addressee, incarnation: 255 };
+            assert_eq!(StreamName::parse(text.as_bytes(), &ring), Ok(name));
+            let mut out = Vec::new();
+            name.put(&ring, &mut out);
+            assert_eq!(out, text.as_bytes());
+        }
+        for bad in ["MV", "MV/ff", "MV/00000000000000FF", ">MV/00000000000000ff", "M V/00000000000000ff"] {
+            assert_eq!(StreamName::parse(bad.as_bytes(), &ring), Err(BadStream::Malformed), "{bad}");
+        }
+        assert_eq!(StreamName::parse(b"X/00000000000000ff", &ring), Err(BadStream::UnknownHost));
+        assert_eq!(StreamName::parse(b"MV>X/00000000000000ff", &ring), Err(BadStream::UnknownHost));
+    }
+
+    #[test]
+    fn data_behind_the_stream_s_name() {
+        let data = Data { seq: 17, urgent: false, numbered: None, logged: b"20261121T025142Z a b" };
+        assert_eq!(Data::parse(b"17 20261121T025142Z a b"), Some(data));
+        let full = Data { urgent: true, numbered: Some((b"tok", 3)), ..data };
+        assert_eq!(Data::parse(b"17!~tok.3 20261121T025142Z a b"), Some(full));
+        for bad in ["", "17", "x 2", " 2", "17~tok 2", "17~tok.x 2", "17? 2", "12345678901234567890 2"] {
+            assert_eq!(Data::parse(bad.as_bytes()), None, "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn hello_comes_back_as_it_was_written() {
+        let hello = Hello { meant: b"PA", speaker: b"MV", incarnation: 0xab, process: 7, digest: u64::MAX };
+        let mut out = Vec::new();
+        hello.put("HELLO", &mut out);
+        let text = "HELLO org.xlattice.pzog/2.0 PA MV 00000000000000ab 7 ffffffffffffffff\r\n";
+        assert_eq!(String::from_utf8(out).unwrap(), text);
+        let rest = &text.as_bytes()[6..text.len() - 2];
+        assert_eq!(HelloForm::parse(rest), HelloForm::Current(hello));
+        assert_eq!(HelloForm::parse(b"MV"), HelloForm::Version1(b"MV"));
+        assert_eq!(HelloForm::parse(b"org.xlattice.pzog/3.0 PA MV"), HelloForm::OtherVersion);
+        for bad in ["", "MV PA", "org.xlattice.pzog/2.0", "org.xlattice.pzog/2.0 PA MV ab 7 ff", "M:V"] {
+            assert_eq!(HelloForm::parse(bad.as_bytes()), HelloForm::Malformed, "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_watermark_never_has_more_synced_than_journaled() {
+        assert_eq!(parse_watermark(b"MV/x 9 4"), Some((&b"MV/x"[..], 9, 4)));
+        for bad in ["MV/x 4 9", "MV/x 9", "MV/x 9 4 1", "MV/x a 4", ""] {
+            assert_eq!(parse_watermark(bad.as_bytes()), None, "{bad}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_line_makes_the_parsers_panic(line in proptest::collection::vec(any::<u8>(), 0..80)) {
+            let _ = ClientLine::parse(&line);
+            let _ = ClientHello::parse(&line);
+            let _ = PeerLine::parse(&line);
+            let _ = HelloForm::parse(&line);
+            let _ = Data::parse(&line);
+            let _ = StreamName::parse(&line, &ring());
+            let _ = parse_watermark(&line);
+            let _ = split_stamp(&line);
+        }
+    }
+}
