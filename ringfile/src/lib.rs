@@ -1,1 +1,136 @@
 //! ring.toml: read, checked, and explained where it is wrong.
+//!
+//! [`RingFile::load`] gives either a file that is right in every respect, or an [`Error`] that names every fault
+//! with file, line, key and what would be right. Whoever holds a [`RingFile`] need not check anything again.
+
+mod error;
+mod keys;
+mod section;
+pub mod size;
+mod text;
+mod value;
+
+pub use error::Error;
+use pzog::{Ring, Scheme, Settings};
+use std::path::Path;
+
+/// The port on which hosts hear each other, where ring.toml names none.
+pub const RING_PORT: u16 = 55551;
+
+/// The port on which hosts hear clients, where ring.toml names none.
+pub const CLIENT_PORT: u16 = 55552;
+
+/// A checked ring.toml.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RingFile {
+    /// The hosts in ring order, 1 to [`HOSTS_MAX`](pzog::limits::HOSTS_MAX).
+    pub hosts: Vec<Host>,
+    /// How the wrapping byte is read between peers.
+    pub scheme: Scheme,
+    /// The settings of the node.
+    pub settings: Settings,
+    /// What becomes of access.log and error.log.
+    pub log: LogSettings,
+    ring: Ring,
+}
+
+/// An entry of ring.toml.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Host {
+    /// Its name in the ring.
+    pub name: String,
+    /// An IPv4 or IPv6 address (without brackets), or a name that the system resolves.
+    pub address: String,
+    /// Where the other hosts dial it.
+    pub ring_port: u16,
+    /// Where clients dial it.
+    pub client_port: u16,
+}
+
+/// What becomes of access.log and error.log as they grow.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct LogSettings {
+    /// A log is rotated when it is longer than this, in bytes; at least [`ROTATE_SIZE_MIN`](Self::ROTATE_SIZE_MIN).
+    pub rotate_size: Option<u64>,
+    /// A log is rotated when the hour or the day (UTC) is over.
+    pub rotate_age: Option<RotateAge>,
+    /// So many rotated files of each log are kept, 1 to [`KEEP_MAX`](Self::KEEP_MAX).
+    pub keep: usize,
+    /// Whether rotated files are compressed (gzip).
+    pub compress: bool,
+}
+
+impl LogSettings {
+    /// Bytes below which rotating would produce more files than lines worth having.
+    pub const ROTATE_SIZE_MIN: u64 = 4096;
+
+    /// Rotated files of one log; each rotation lists them all.
+    pub const KEEP_MAX: usize = 100_000;
+}
+
+impl Default for LogSettings {
+    fn default() -> LogSettings {
+        LogSettings { rotate_size: None, rotate_age: None, keep: 10, compress: false }
+    }
+}
+
+/// After how long a log is rotated.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum RotateAge {
+    /// At every full hour.
+    Hour,
+    /// At midnight UTC.
+    Day,
+}
+
+impl RingFile {
+    /// Reads and checks the file at `path`.
+    ///
+    /// # Errors
+    /// All that is wrong with the file, or why it could not be read.
+    pub fn load(path: &Path) -> Result<RingFile, Error> {
+        RingFile::parse(&text::read(path)?, path)
+    }
+
+    /// Checks the text of a ring.toml; `path` is only named in the error.
+    ///
+    /// # Errors
+    /// All that is wrong with the text.
+    pub fn parse(text: &str, path: &Path) -> Result<RingFile, Error> {
+        keys::ring_file(text).map_err(|faults| Error::new(path, faults))
+    }
+
+    /// The same ring on this machine alone: host *i* is at 127.0.0.1, ring port 55551+10*i*, client port
+    /// 55552+10*i*.
+    #[must_use]
+    pub fn local(mut self) -> RingFile {
+        for (host, step) in self.hosts.iter_mut().zip((0..).step_by(10)) {
+            host.address = "127.0.0.1".to_owned();
+            host.ring_port = RING_PORT + step;
+            host.client_port = CLIENT_PORT + step;
+        }
+        self
+    }
+
+    /// The ring of these hosts, as the core knows it.
+    #[must_use]
+    pub fn ring(&self) -> Ring {
+        self.ring.clone()
+    }
+
+    /// The place in the ring of the host with this name, or else of the first one with this address.
+    #[must_use]
+    pub fn find(&self, name_or_address: &str) -> Option<usize> {
+        let named = self.hosts.iter().position(|h| h.name == name_or_address);
+        named.or_else(|| self.hosts.iter().position(|h| same_address(&h.address, name_or_address)))
+    }
+}
+
+/// Whether two addresses are written for the same one: `::1` and `0:0::1` are, and so are host names in any case.
+fn same_address(a: &str, b: &str) -> bool {
+    use std::net::IpAddr;
+    match (a.parse::<IpAddr>(), b.parse::<IpAddr>()) {
+        (Ok(a), Ok(b)) => a == b,
+        _ => a.eq_ignore_ascii_case(b),
+    }
+}

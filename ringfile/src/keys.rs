@@ -1,0 +1,205 @@
+//! What each key of ring.toml means, and how keys depend on each other.
+
+use crate::error::Fault;
+use crate::section::{Faults, Section};
+use crate::value::{self, Wrong};
+use crate::{CLIENT_PORT, Host, LogSettings, RING_PORT, RingFile, RotateAge, same_address};
+use pzog::limits::HOSTS_MAX;
+use pzog::settings::PEER_SILENCE_MAX;
+use pzog::{Connect, Level, Ring, Scheme, Settings};
+use std::time::Duration;
+use toml::de::{DeArray, DeTable, DeValue};
+
+const HOSTS_RIGHT: &str = "list the hosts in ring order, each under a line [[host]], with name and address";
+
+/// Reads the whole file; all faults if there is any.
+pub(crate) fn ring_file(text: &str) -> Result<RingFile, Vec<Fault>> {
+    let mut faults = Faults::new(text);
+    let table = document(text, &mut faults)?;
+    let mut top = Section::new("", table, 0, &mut faults);
+    let hosts = hosts(&mut top, &mut faults);
+    let mut scheme = Scheme::default();
+    let schemes = [Scheme::Receiver, Scheme::Origin].map(|s| (s.word(), s));
+    top.set("scheme", &mut scheme, &mut faults, |v| value::choice(&v, &schemes));
+    let settings = settings(&mut top, &mut faults);
+    let log = log(&mut top, &mut faults);
+    if !faults.list.is_empty() {
+        return Err(faults.list);
+    }
+    match Ring::new(hosts.iter().map(|h| h.name.clone()).collect(), scheme) {
+        Ok(ring) => Ok(RingFile { hosts, scheme, settings, log, ring }),
+        Err(error) => {
+            faults.add(0, "host", Wrong::new(error.to_string(), HOSTS_RIGHT));
+            Err(faults.list)
+        }
+    }
+}
+
+/// The file as TOML. Where it is none, nothing else is looked at: what can be recovered from a broken file
+/// would only add faults that are none.
+fn document<'t>(text: &'t str, faults: &mut Faults<'_>) -> Result<DeTable<'t>, Vec<Fault>> {
+    let (table, errors) = DeTable::parse_recoverable(text);
+    for error in &errors {
+        let message = error.message().replace('\n', ", ");
+        let wrong =
+            Wrong::new(format!("not TOML: {message}"), "write one `key = value` a line, texts in quotes");
+        faults.add_keyless(error.span().map_or(0, |span| span.start), wrong);
+    }
+    if errors.is_empty() { Ok(table.into_inner()) } else { Err(std::mem::take(&mut faults.list)) }
+}
+
+/// The `[[host]]` entries.
+fn hosts(top: &mut Section<'_>, faults: &mut Faults<'_>) -> Vec<Host> {
+    if !top.has("host") {
+        faults.add(0, "host", Wrong::new("there is no host", HOSTS_RIGHT));
+    }
+    let Some(list) = top.take("host", faults, host_list) else { return Vec::new() };
+    let mut hosts = Vec::new();
+    for (i, entry) in list.value.into_iter().enumerate() {
+        let offset = entry.span().start;
+        if i == HOSTS_MAX {
+            let right = format!("a ring has at most {HOSTS_MAX}");
+            faults.add(offset, "host", Wrong::new("one host too many", right));
+            break;
+        }
+        match value::table(entry.into_inner(), HOSTS_RIGHT) {
+            Ok(table) => hosts.extend(host(Section::new("host", table, offset, faults), &hosts, faults)),
+            Err(wrong) => faults.add(offset, "host", wrong),
+        }
+    }
+    hosts
+}
+
+fn host_list(value: DeValue<'_>) -> Result<DeArray<'_>, Wrong> {
+    match value {
+        DeValue::Array(list) if list.is_empty() => Err(Wrong::new("there is no host", HOSTS_RIGHT)),
+        DeValue::Array(list) => Ok(list),
+        DeValue::Table(_) => {
+            Err(Wrong::new("stands in single brackets", "write [[host]], two brackets on each side"))
+        }
+        other => Err(Wrong::mistyped(&other, HOSTS_RIGHT)),
+    }
+}
+
+/// One host; `before` are those above it. None where its name or address is missing or wrong.
+fn host(mut section: Section<'_>, before: &[Host], faults: &mut Faults<'_>) -> Option<Host> {
+    let name = section.require("name", "\"MV\"", faults, value::name);
+    let address = section.require("address", "\"192.168.152.242\"", faults, value::address);
+    let mut ring_port = RING_PORT;
+    section.set("ring_port", &mut ring_port, faults, |v| value::port(&v));
+    let mut client_port = CLIENT_PORT;
+    section.set("client_port", &mut client_port, faults, |v| value::port(&v));
+    let (name, address) = (name?, address?);
+
+    if before.iter().any(|other| other.name == name.value) {
+        let wrong = format!("{:?} is the name of a host above", name.value);
+        faults.add(name.offset, "host.name", Wrong::new(wrong, "give each host a name of its own"));
+    }
+    if ring_port == client_port {
+        let wrong = format!("ring_port and client_port are both {ring_port}");
+        faults.add(address.offset, "host.client_port", Wrong::new(wrong, "give two different ports"));
+    }
+    let host = Host { name: name.value, address: address.value, ring_port, client_port };
+    if let Some((port, other)) = shared_port(&host, before) {
+        let wrong = format!("port {port} of {:?} belongs to {:?} already", host.address, other.name);
+        let right = "give the host another address, or other ports with ring_port and client_port";
+        faults.add(address.offset, "host.address", Wrong::new(wrong, right));
+    }
+    Some(host)
+}
+
+/// A port of this host that one of the others has at the same address.
+fn shared_port<'h>(host: &Host, others: &'h [Host]) -> Option<(u16, &'h Host)> {
+    let neighbours = others.iter().filter(|other| same_address(&other.address, &host.address));
+    let shared = |other: &Host| {
+        [host.ring_port, host.client_port]
+            .into_iter()
+            .find(|p| [other.ring_port, other.client_port].contains(p))
+    };
+    neighbours.filter_map(|other| Some((shared(other)?, other))).next()
+}
+
+/// The settings of the node: those at the top, and `[limits]`.
+fn settings(top: &mut Section<'_>, faults: &mut Faults<'_>) -> Settings {
+    let mut settings = Settings::default();
+    let levels = Level::LADDER.map(|level| (level.word(), level));
+    top.set("ack", &mut settings.ack, faults, |v| value::choice(&v, &levels));
+    let ways = [("always", Connect::Always), ("on-demand", Connect::OnDemand)];
+    top.set("connect", &mut settings.connect, faults, |v| value::choice(&v, &ways));
+    top.set("client_idle", &mut settings.client_idle, faults, |v| value::duration(&v));
+    silence(top, &mut settings, faults);
+    redial(top, &mut settings, faults);
+    if let Some(mut limits) = top.section("limits", faults) {
+        limits.set("ack_timeout", &mut settings.ack_timeout, faults, |v| value::duration(&v));
+        let u32_max = u64::from(u32::MAX);
+        limits.set("clients", &mut settings.clients_max, faults, |v| {
+            value::count(&v, 1, u32_max).map(|n| n as u32)
+        });
+        limits.set("window", &mut settings.window_messages, faults, |v| value::count(&v, 1, u32_max));
+        limits.set("outbox", &mut settings.outbox_bytes, faults, |v| {
+            value::bytes(&v, 1, u32_max).map(|n| n as u32)
+        });
+    }
+    settings
+}
+
+/// `keepalive` and `peer_silence`: the second must leave the first time to come.
+fn silence(top: &mut Section<'_>, settings: &mut Settings, faults: &mut Faults<'_>) {
+    let keepalive = top.take("keepalive", faults, |v| value::duration(&v));
+    let peer_silence = top.take("peer_silence", faults, |v| {
+        let right = format!("give at most {}", humantime::format_duration(PEER_SILENCE_MAX));
+        value::duration(&v)
+            .and_then(|d| if d <= PEER_SILENCE_MAX { Ok(d) } else { Err(Wrong::mistyped(&v, right)) })
+    });
+    settings.keepalive = keepalive.map_or(settings.keepalive, |given| given.value);
+    settings.peer_silence = peer_silence.map_or(settings.peer_silence, |given| given.value);
+    let Some(given) = keepalive.or(peer_silence) else { return };
+    if settings.keepalive >= settings.peer_silence {
+        let wrong = longer(
+            "keepalive",
+            settings.keepalive,
+            "not shorter than",
+            "peer_silence",
+            settings.peer_silence,
+        );
+        let right = "let several keep-alives fit into a silence, such as \"5s\" and \"15s\"";
+        faults.add(given.offset, "keepalive", Wrong::new(wrong, right));
+    }
+}
+
+/// `redial_min` and `redial_max`.
+fn redial(top: &mut Section<'_>, settings: &mut Settings, faults: &mut Faults<'_>) {
+    let min = top.take("redial_min", faults, |v| value::duration(&v));
+    let max = top.take("redial_max", faults, |v| value::duration(&v));
+    settings.redial_min = min.map_or(settings.redial_min, |given| given.value);
+    settings.redial_max = max.map_or(settings.redial_max, |given| given.value);
+    let Some(given) = min.or(max) else { return };
+    if settings.redial_min > settings.redial_max {
+        let wrong =
+            longer("redial_min", settings.redial_min, "longer than", "redial_max", settings.redial_max);
+        faults.add(
+            given.offset,
+            "redial_min",
+            Wrong::new(wrong, "give the shortest pause first, such as \"1s\" and \"5s\""),
+        );
+    }
+}
+
+fn longer(a: &str, a_time: Duration, is: &str, b: &str, b_time: Duration) -> String {
+    let (a_time, b_time) = (humantime::format_duration(a_time), humantime::format_duration(b_time));
+    format!("{a} ({a_time}) is {is} {b} ({b_time})")
+}
+
+/// `[log]`.
+fn log(top: &mut Section<'_>, faults: &mut Faults<'_>) -> LogSettings {
+    let mut settings = LogSettings::default();
+    let Some(mut log) = top.section("log", faults) else { return settings };
+    let size = |v: DeValue<'_>| value::bytes(&v, LogSettings::ROTATE_SIZE_MIN, i64::MAX as u64).map(Some);
+    log.set("rotate_size", &mut settings.rotate_size, faults, size);
+    let ages = [("hour", Some(RotateAge::Hour)), ("day", Some(RotateAge::Day))];
+    log.set("rotate_age", &mut settings.rotate_age, faults, |v| value::choice(&v, &ages));
+    let keep = |v: DeValue<'_>| value::count(&v, 1, LogSettings::KEEP_MAX as u64).map(|n| n as usize);
+    log.set("keep", &mut settings.keep, faults, keep);
+    log.set("compress", &mut settings.compress, faults, |v| value::flag(&v));
+    settings
+}

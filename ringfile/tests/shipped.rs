@@ -1,0 +1,93 @@
+//! The ring.toml at the top of the tree: it is right, and it is the reference of all keys and defaults.
+#![allow(missing_docs)]
+
+use pzog::{Scheme, Settings};
+use ringfile::{Host, LogSettings, RingFile};
+use std::path::Path;
+
+const PATH: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../ring.toml");
+
+#[test]
+fn the_lab_stands_in_ring_order() {
+    let file = RingFile::load(Path::new(PATH)).unwrap();
+    let host = |name: &str, last: u8| Host {
+        name: name.to_owned(),
+        address: format!("192.168.152.{last}"),
+        ring_port: 55551,
+        client_port: 55552,
+    };
+    assert_eq!(
+        file.hosts,
+        [host("MV", 242), host("PA", 252), host("G", 254), host("LA", 253), host("S", 11)]
+    );
+    assert_eq!(file.ring().len(), 5);
+}
+
+#[test]
+fn local_hosts_have_ports_of_their_own() {
+    let file = RingFile::load(Path::new(PATH)).unwrap().local();
+    let ports: Vec<_> = file.hosts.iter().map(|h| (h.address.as_str(), h.ring_port, h.client_port)).collect();
+    assert_eq!(
+        ports,
+        [(55551, 55552), (55561, 55562), (55571, 55572), (55581, 55582), (55591, 55592)]
+            .map(|(ring, client)| ("127.0.0.1", ring, client))
+    );
+}
+
+#[test]
+fn hosts_are_found_by_name_or_address() {
+    let file = RingFile::load(Path::new(PATH)).unwrap();
+    assert_eq!(file.find("LA"), Some(3));
+    assert_eq!(file.find("192.168.152.11"), Some(4));
+    assert_eq!(file.find("la"), None);
+}
+
+/// A comment of the form `#key = value` is a default; explanations have a blank behind the `#`.
+#[test]
+fn its_comments_show_the_defaults() {
+    let shipped = std::fs::read_to_string(PATH).unwrap();
+    let given: String = shipped.lines().map(|line| strip(line) + "\n").collect();
+    let file = RingFile::parse(&given, Path::new("ring.toml")).unwrap();
+    assert_eq!(file.settings, Settings::default());
+    assert_eq!(file.scheme, Scheme::default());
+    // Where the default is "never", there is no value to show; the comment shows an example.
+    let log = LogSettings { rotate_size: None, rotate_age: None, ..file.log };
+    assert_eq!(log, LogSettings::default());
+}
+
+#[test]
+fn it_names_every_key() {
+    let shipped = std::fs::read_to_string(PATH).unwrap();
+    for key in [
+        "scheme",
+        "ack",
+        "connect",
+        "keepalive",
+        "peer_silence",
+        "client_idle",
+        "redial_min",
+        "redial_max",
+        "name",
+        "address",
+        "ring_port",
+        "client_port",
+        "rotate_size",
+        "rotate_age",
+        "keep",
+        "compress",
+        "clients",
+        "window",
+        "outbox",
+        "ack_timeout",
+    ] {
+        let shown = shipped.lines().any(|line| strip(line).starts_with(&format!("{key} = ")));
+        assert!(shown, "{key} is not shown in ring.toml");
+    }
+}
+
+fn strip(line: &str) -> String {
+    match line.strip_prefix('#') {
+        Some(rest) if !rest.starts_with(' ') => rest.to_owned(),
+        _ => line.to_owned(),
+    }
+}
