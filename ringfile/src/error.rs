@@ -25,6 +25,7 @@ impl Error {
     /// The faults in the order of the file.
     pub(crate) fn new(path: &Path, mut faults: Vec<Fault>) -> Error {
         faults.sort_by_key(|fault| fault.line);
+        faults.dedup();
         Error { path: path.to_owned(), faults }
     }
 

@@ -137,7 +137,8 @@ fn settings(top: &mut Section<'_>, faults: &mut Faults<'_>) -> Settings {
         });
         limits.set("window", &mut settings.window_messages, faults, |v| value::count(&v, 1, u32_max));
         limits.set("outbox", &mut settings.outbox_bytes, faults, |v| {
-            value::bytes(&v, 1, u32_max).map(|n| n as u32)
+            value::bytes(&v, 1, u32_max, "give 1 byte or more and less than 4GiB, such as \"4MiB\"")
+                .map(|n| n as u32)
         });
     }
     settings
@@ -194,7 +195,10 @@ fn longer(a: &str, a_time: Duration, is: &str, b: &str, b_time: Duration) -> Str
 fn log(top: &mut Section<'_>, faults: &mut Faults<'_>) -> LogSettings {
     let mut settings = LogSettings::default();
     let Some(mut log) = top.section("log", faults) else { return settings };
-    let size = |v: DeValue<'_>| value::bytes(&v, LogSettings::ROTATE_SIZE_MIN, i64::MAX as u64).map(Some);
+    let size = |v: DeValue<'_>| {
+        let right = "give 4KiB or more, such as \"64MiB\"";
+        value::bytes(&v, LogSettings::ROTATE_SIZE_MIN, u64::MAX, right).map(Some)
+    };
     log.set("rotate_size", &mut settings.rotate_size, faults, size);
     let ages = [("hour", Some(RotateAge::Hour)), ("day", Some(RotateAge::Day))];
     log.set("rotate_age", &mut settings.rotate_age, faults, |v| value::choice(&v, &ages));

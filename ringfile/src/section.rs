@@ -100,7 +100,8 @@ impl<'t> Section<'t> {
 
     /// The key with its table's name in front.
     pub(crate) fn full(&self, key: &str) -> String {
-        if self.name.is_empty() { key.to_owned() } else { format!("{}.{key}", self.name) }
+        let key = key.escape_debug();
+        if self.name.is_empty() { key.to_string() } else { format!("{}.{key}", self.name) }
     }
 
     /// Takes a key's value out, as `read` reads it; a value that cannot be read is a fault.

@@ -20,7 +20,7 @@ impl Wrong {
     /// A value that is not what it should be.
     pub(crate) fn mistyped(value: &DeValue<'_>, right: impl Into<String>) -> Wrong {
         let found = match value {
-            DeValue::String(text) => format!("is the text {text:?}"),
+            DeValue::String(text) => format!("is the text {}", quoted(text)),
             DeValue::Integer(number) => format!("is the number {}", number.as_str()),
             DeValue::Float(number) => format!("is the number {}", number.as_str()),
             DeValue::Boolean(yes) => format!("is {yes}"),
@@ -39,17 +39,15 @@ const DURATION_MIN: Duration = Duration::from_millis(1);
 pub(crate) fn duration(value: &DeValue<'_>) -> Result<Duration, Wrong> {
     const RIGHT: &str = "give a time in quotes, such as \"5s\", \"250ms\" or \"1m 30s\"";
     let DeValue::String(text) = value else { return Err(Wrong::mistyped(value, RIGHT)) };
-    let time = humantime::parse_duration(text)
-        .map_err(|e| Wrong::new(format!("{text:?} is no time: {e}"), RIGHT))?;
+    let Ok(time) = humantime::parse_duration(text) else { return Err(Wrong::mistyped(value, RIGHT)) };
     if time < DURATION_MIN {
-        return Err(Wrong::new(format!("is {text:?}"), "give 1ms or more"));
+        return Err(Wrong::new(format!("is {}", quoted(text)), "give 1ms or more"));
     }
     Ok(time)
 }
 
 /// A size such as `"64MiB"`, or a number of bytes.
-pub(crate) fn bytes(value: &DeValue<'_>, min: u64, max: u64) -> Result<u64, Wrong> {
-    let right = format!("give a number of bytes from {min} to {max}, or a size in quotes, such as \"64MiB\"");
+pub(crate) fn bytes(value: &DeValue<'_>, min: u64, max: u64, right: &str) -> Result<u64, Wrong> {
     let bytes = match value {
         DeValue::String(text) => size::parse(text).ok(),
         _ => whole(value),
@@ -101,15 +99,15 @@ pub(crate) fn address(value: DeValue<'_>) -> Result<String, Wrong> {
     match address.parse::<IpAddr>() {
         Ok(ip) if ip.is_unspecified() => {
             let right = "give the address at which the other hosts reach this one";
-            Err(Wrong::new(format!("{address:?} means no host in particular"), right))
+            Err(Wrong::new(format!("{} means no host in particular", quoted(&address)), right))
         }
         Ok(_) => Ok(address.into_owned()),
         Err(_) if is_host_name(&address) => Ok(address.into_owned()),
         Err(_) if address.contains(['[', ']', ':']) => {
             let right = "give the address alone, without brackets; ports go into ring_port and client_port";
-            Err(Wrong::new(format!("{address:?} is no address"), right))
+            Err(Wrong::new(format!("{} is no address", quoted(&address)), right))
         }
-        Err(_) => Err(Wrong::new(format!("{address:?} is no address"), RIGHT)),
+        Err(_) => Err(Wrong::new(format!("{} is no address", quoted(&address)), RIGHT)),
     }
 }
 
@@ -134,4 +132,13 @@ fn is_host_name(text: &str) -> bool {
 fn whole(value: &DeValue<'_>) -> Option<u64> {
     let number = value.as_integer()?;
     u64::from_str_radix(number.as_str(), number.radix()).ok()
+}
+
+/// A text for a message: controls escaped, and cut where it is long.
+pub(crate) fn quoted(text: &str) -> String {
+    const CHARS_MAX: usize = 60;
+    match text.char_indices().nth(CHARS_MAX) {
+        Some((end, _)) => format!("{:?}…", &text[..end]),
+        None => format!("{text:?}"),
+    }
 }

@@ -1,5 +1,4 @@
 //! The ring.toml at the top of the tree: it is right, and it is the reference of all keys and defaults.
-#![allow(missing_docs)]
 
 use pzog::{Scheme, Settings};
 use ringfile::{Host, LogSettings, RingFile};
