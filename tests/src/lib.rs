@@ -1,1 +1,22 @@
-//! Whole processes under test.
+//! Whole processes under test: rings of real daemons on 127.0.0.0/8, bare connections to their ports, and what
+//! they leave in their logs. A test waits for conditions and never for time to pass; when it fails, everything
+//! that the daemons wrote is printed.
+
+mod binaries;
+mod connection;
+mod daemon;
+mod load;
+mod logs;
+mod ports;
+mod process_info;
+mod ring;
+mod wait;
+
+pub use binaries::{sprog, zog};
+pub use connection::Connection;
+pub use daemon::Daemon;
+pub use load::{Load, Sent};
+pub use logs::{count_of, texts};
+pub use process_info::{established_on, peak_memory, raise_open_files};
+pub use ring::{Plan, Ring};
+pub use wait::{DEADLINE, wait_until};

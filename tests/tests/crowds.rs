@@ -1,0 +1,65 @@
+//! Clients that want too much: memory and the other clients stay as they are.
+
+use std::time::Duration;
+use tests::{Connection, Plan, peak_memory, raise_open_files};
+
+const MIB: usize = 1 << 20;
+
+/// What a daemon may need more than before, whatever a client does.
+const MEMORY: u64 = 16 << 20;
+
+#[test]
+fn a_line_of_1_gib_leaves_memory_flat() {
+    let mut ring = Plan::of(2).start();
+    let mut client = ring.client(0);
+    client.expect("MSG before", "OK");
+    let pid = ring.daemon(0).pid();
+    let before = peak_memory(pid);
+    let block = vec![b'x'; MIB];
+    (0..1024).for_each(|_| client.send(&block));
+    client.send("\r\n");
+    assert!(client.line().starts_with("ERR 413 "));
+    client.expect("MSG after", "OK");
+    let after = peak_memory(pid);
+    assert!(after - before < MEMORY, "memory grew from {before} to {after} bytes");
+    ring.wait_for_lines(&[0, 1], 2);
+    let address = client.local_address().to_string();
+    assert_eq!(ring.error_lines(0, &[&address]).len(), 1, "one line in error.log for one line refused");
+}
+
+#[test]
+fn a_client_that_never_reads_is_not_read_and_disturbs_nobody() {
+    let mut ring = Plan::of(2).start();
+    let pid = ring.daemon(0).pid();
+    let before = peak_memory(pid);
+    let mut deaf = ring.client(0);
+    deaf.narrow();
+    deaf.give_up_writing_after(Duration::from_millis(500));
+    let block = "x\r\n".repeat(MIB / 3);
+    let taken = (0..256).take_while(|_| deaf.try_send(&block).is_ok()).count();
+    assert!(taken < 256, "the daemon read {taken} MiB from a client that never reads");
+    ring.client(0).expect("MSG of another client", "OK");
+    ring.wait_for_text(&[0, 1], "of another client");
+    let after = peak_memory(pid);
+    assert!(after - before < MEMORY, "memory grew from {before} to {after} bytes");
+}
+
+#[test]
+fn ten_thousand_idle_clients_disturb_nobody() {
+    const CLIENTS: usize = 10_000;
+    if !raise_open_files(CLIENTS as u64 + 500) {
+        eprintln!("SKIPPED: the hard limit of open files is below {}: see `ulimit -Hn`", CLIENTS + 500);
+        return;
+    }
+    let mut ring = Plan::of(2).start();
+    // Without the second handle that a `Connection` has.
+    let address = ring.client_address(0);
+    let idle: Vec<_> =
+        (0..CLIENTS).map(|_| std::net::TcpStream::connect(address).expect("the daemon accepts")).collect();
+    let mut client: Connection = ring.client(0);
+    client.expect("MSG in the crowd", "OK");
+    ring.wait_for_text(&[0, 1], "in the crowd");
+    drop(idle);
+    client.expect("MSG after the crowd", "OK");
+    assert!(ring.daemon(0).try_wait().is_none());
+}
