@@ -5,21 +5,30 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+mod ack;
+mod broadcast;
+mod client;
+mod data;
 mod digest;
 pub mod event;
 pub mod limits;
+mod link;
 pub mod node;
+mod peer;
 mod relay;
 pub mod report;
 pub mod ring;
 mod session;
 pub mod settings;
+mod slots;
+mod stream;
 pub mod text;
 pub mod time;
+mod watermark;
 pub mod wire;
 
 pub use event::{ConnId, Input, Outputs, Report, Severity, Slice, Source, Span};
-pub use node::{Identity, Node};
+pub use node::{Counters, Identity, Node};
 pub use report::Refusal;
 pub use ring::{HostIndex, Ring, RingError, Scheme};
 pub use settings::{Connect, Level, Settings};

@@ -2,6 +2,7 @@
 
 use crate::event::Span;
 use crate::limits::LINE_MAX;
+use crate::report::Refusal;
 use crate::ring::{HostIndex, Ring, is_name};
 use crate::session::Token;
 use crate::settings::Level;
@@ -15,43 +16,38 @@ pub const PROTOCOL: &str = "org.xlattice.pzog/2.0";
 const PROTOCOL_NAME: &[u8] = b"org.xlattice.pzog/";
 const PROTOCOL_MAJOR: &[u8] = b"2.";
 
-/// What the next bytes of a connection hold.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Next {
-    /// A line that ends in CRLF.
-    Line {
-        /// The line without its end.
-        line: Span,
-        /// Where the next one begins.
-        next: usize,
-    },
-    /// A line that ends in LF alone: not CRLF-terminated, so it is refused.
-    BareLf {
-        /// The line without its end.
-        line: Span,
-        /// Where the next one begins.
-        next: usize,
-    },
-    /// More than [`LINE_MAX`] bytes without a line end, or a whole line longer than that.
-    TooLong {
-        /// The line, or as much of it as is here.
-        line: Span,
-        /// Where the next line begins, if this one has ended.
-        next: Option<usize>,
-    },
-    /// No line end yet.
-    Unfinished,
+/// Cuts the bytes of one connection into lines.
+#[derive(Debug, Default)]
+pub(crate) struct LineReader {
+    /// In the middle of a line that was refused for its length.
+    pub(crate) skipping: bool,
 }
 
-/// Finds the next line in `bytes` from `at` on.
-pub(crate) fn next_line(bytes: &[u8], at: usize) -> Next {
-    let span = |end: usize| Span { start: at as u32, end: end as u32 };
-    match memchr::memchr(b'\n', &bytes[at..]) {
-        Some(n) if n > LINE_MAX + 1 => Next::TooLong { line: span(at + n), next: Some(at + n + 1) },
-        Some(n) if n > 0 && bytes[at + n - 1] == b'\r' => Next::Line { line: span(at + n - 1), next: at + n + 1 },
-        Some(n) => Next::BareLf { line: span(at + n), next: at + n + 1 },
-        None if bytes.len() - at > LINE_MAX + 1 => Next::TooLong { line: span(bytes.len()), next: None },
-        None => Next::Unfinished,
+impl LineReader {
+    /// The next line without its end, and why it is refused already; moves `at` behind it. `None` where the line
+    /// is not finished. What it finds does not depend on how the bytes are split into turns.
+    pub(crate) fn next(&mut self, bytes: &[u8], at: &mut usize) -> Option<(Span, Option<Refusal>)> {
+        loop {
+            let start = *at;
+            let line_feed = memchr::memchr(b'\n', &bytes[start..]).map(|n| start + n);
+            let end = line_feed.unwrap_or(bytes.len());
+            let span = |end: usize| Span { start: start as u32, end: end as u32 };
+            let too_long = end - start > LINE_MAX + 1;
+            if self.skipping || too_long {
+                *at = line_feed.map_or(end, |lf| lf + 1);
+                let reported = core::mem::replace(&mut self.skipping, line_feed.is_none());
+                match line_feed {
+                    _ if !reported => return Some((span(start + LINE_MAX), Some(Refusal::LineTooLong))),
+                    None => return None,
+                    Some(_) => continue,
+                }
+            }
+            *at = line_feed? + 1;
+            return Some(match end.checked_sub(1).filter(|cr| *cr >= start && bytes[*cr] == b'\r') {
+                Some(cr) => (span(cr), None),
+                None => (span(end), Some(Refusal::BareLf)),
+            });
+        }
     }
 }
 
@@ -324,6 +320,20 @@ pub(crate) fn number(digits: &[u8]) -> Option<u64> {
     digits.iter().try_fold(0u64, |n, b| b.is_ascii_digit().then(|| n * 10 + u64::from(b - b'0')))
 }
 
+/// Writes a number in decimal.
+pub(crate) fn put_number(out: &mut Vec<u8>, mut n: u64) {
+    let mut digits = [0; 20];
+    let mut at = digits.len();
+    loop {
+        at -= 1;
+        digits[at] = b'0' + (n % 10) as u8;
+        n /= 10;
+        if n == 0 {
+            return out.extend_from_slice(&digits[at..]);
+        }
+    }
+}
+
 fn hex16(digits: &[u8]) -> Option<u64> {
     if digits.len() != 16 {
         return None;
@@ -360,26 +370,43 @@ mod tests {
         Ring::new(vec![String::from("MV"), String::from("PA")], crate::ring::Scheme::Receiver).unwrap()
     }
 
-    #[test]
-    fn lines_end_in_crlf() {
-        let line = |start, end| Span { start, end };
-        assert_eq!(next_line(b"ab\r\ncd", 0), Next::Line { line: line(0, 2), next: 4 });
-        assert_eq!(next_line(b"ab\r\ncd", 4), Next::Unfinished);
-        assert_eq!(next_line(b"\r\n", 0), Next::Line { line: line(0, 0), next: 2 });
-        assert_eq!(next_line(b"\n", 0), Next::BareLf { line: line(0, 0), next: 1 });
-        assert_eq!(next_line(b"a\rb\nc\r\n", 0), Next::BareLf { line: line(0, 3), next: 4 });
-        assert_eq!(next_line(b"ab\r", 0), Next::Unfinished);
+    fn lines(turns: &[&[u8]]) -> Vec<(Vec<u8>, Option<Refusal>)> {
+        let (mut reader, mut kept, mut lines) = (LineReader::default(), Vec::new(), Vec::new());
+        for turn in turns {
+            kept.extend_from_slice(turn);
+            let mut at = 0;
+            while let Some((line, refusal)) = reader.next(&kept, &mut at) {
+                lines.push((kept[line.range()].to_vec(), refusal));
+            }
+            kept.drain(..at);
+            assert!(kept.len() <= LINE_MAX + 1, "an unfinished line is bounded");
+        }
+        lines
     }
 
     #[test]
-    fn a_line_is_too_long_whether_or_not_its_end_is_here() {
-        let mut bytes = vec![b'x'; LINE_MAX];
+    fn lines_end_in_crlf() {
+        let found = lines(&[b"ab\r\n\r\n\na\rb\nc\r\nunfinished\r"]);
+        let expected: &[(&[u8], Option<Refusal>)] = &[
+            (b"ab", None),
+            (b"", None),
+            (b"", Some(Refusal::BareLf)),
+            (b"a\rb", Some(Refusal::BareLf)),
+            (b"c", None),
+        ];
+        let found: Vec<_> = found.iter().map(|(l, r)| (&l[..], *r)).collect();
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn a_line_that_is_too_long_is_refused_once_and_the_next_is_intact() {
+        let longest = vec![b'x'; LINE_MAX];
+        let mut bytes = longest.clone();
         bytes.extend_from_slice(b"\r\n");
-        assert!(matches!(next_line(&bytes, 0), Next::Line { .. }));
-        assert_eq!(next_line(&bytes[..LINE_MAX + 1], 0), Next::Unfinished);
-        bytes.insert(0, b'x');
-        assert!(matches!(next_line(&bytes, 0), Next::TooLong { next: Some(_), .. }));
-        assert!(matches!(next_line(&bytes[..LINE_MAX + 2], 0), Next::TooLong { next: None, .. }));
+        assert_eq!(lines(&[&bytes]), [(longest.clone(), None)]);
+        let huge = vec![b'x'; 10 * LINE_MAX];
+        let found = lines(&[&huge, &huge, b"x", b"\r\nnext\r\n"]);
+        assert_eq!(found, [(longest, Some(Refusal::LineTooLong)), (b"next".to_vec(), None)]);
     }
 
     #[test]
@@ -462,6 +489,30 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn any_split_of_the_bytes_gives_the_same_lines(
+            parts in proptest::collection::vec(
+                prop_oneof![
+                    Just(b"\r\n".to_vec()),
+                    Just(b"\n".to_vec()),
+                    Just(b"\r".to_vec()),
+                    proptest::collection::vec(any::<u8>(), 0..40),
+                    (LINE_MAX - 3..LINE_MAX + 4).prop_map(|n| vec![b'x'; n]),
+                ],
+                0..20,
+            ),
+            cuts in proptest::collection::vec(any::<proptest::sample::Index>(), 0..12),
+        ) {
+            let bytes = parts.concat();
+            let mut cuts: Vec<usize> = cuts.iter().map(|c| c.index(bytes.len() + 1)).collect();
+            cuts.extend([0, bytes.len()]);
+            cuts.sort_unstable();
+            let turns: Vec<&[u8]> = cuts.windows(2).map(|w| &bytes[w[0]..w[1]]).collect();
+            prop_assert_eq!(lines(&turns), lines(&[&bytes]));
+            let one_by_one: Vec<&[u8]> = bytes.chunks(1).collect();
+            prop_assert_eq!(lines(&one_by_one), lines(&[&bytes]));
+        }
+
         #[test]
         fn no_line_makes_the_parsers_panic(line in proptest::collection::vec(any::<u8>(), 0..80)) {
             let _ = ClientLine::parse(&line);

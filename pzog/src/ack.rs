@@ -1,0 +1,187 @@
+//! Answers: in the order of the lines, each as soon as its level is reached.
+
+use crate::client::Client;
+use crate::event::{ConnId, Outputs, Slice};
+use crate::node::Node;
+use crate::settings::Level;
+use crate::time::Time;
+use alloc::boxed::Box;
+use alloc::collections::VecDeque;
+
+/// What a client waits for, in order.
+#[derive(Debug, Default)]
+pub(crate) struct Answers(VecDeque<Answer>);
+
+#[derive(Debug)]
+enum Answer {
+    /// So many `OK`s once this is so far.
+    Reached(Awaited, u32),
+    /// This, once what is before it has gone.
+    Text(Box<[u8]>),
+}
+
+/// How far messages must come.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Awaited {
+    level: Level,
+    /// So many lines of access.log must be synced.
+    written: u64,
+    /// The hosts must have synced this message of ours; `None` where the message stands in another stream, of
+    /// which this host knows only that it has it.
+    seq: Option<u64>,
+    since: Time,
+}
+
+/// How far messages have come.
+enum Progress {
+    Reached,
+    Waiting,
+    /// Too slow: so many of so many hosts have it.
+    Pending(usize, usize),
+}
+
+impl Answers {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.0.clear();
+    }
+
+    /// One more `OK`, joined with the last if they wait for the same.
+    fn push_ok(&mut self, awaited: Awaited) {
+        if let Some(Answer::Reached(last, count)) = self.0.back_mut() {
+            let same_turn = last.since == awaited.since && last.seq.is_some() == awaited.seq.is_some();
+            if last.level == awaited.level && (same_turn || awaited.level <= Level::Synced) {
+                *last = Awaited { since: last.since, ..awaited };
+                *count += 1;
+                return;
+            }
+        }
+        self.0.push_back(Answer::Reached(awaited, 1));
+    }
+}
+
+impl Node {
+    /// Answers with this text, in its turn.
+    pub(crate) fn answer(&mut self, conn: ConnId, client: &mut Client, text: &[u8], out: &mut Outputs) {
+        if client.answers.is_empty() {
+            let start = out.small.len() as u32;
+            out.small.extend_from_slice(text);
+            let span = crate::event::Span { start, end: out.small.len() as u32 };
+            out.answer.push((conn, Slice::Small(span)));
+        } else {
+            client.answers.0.push_back(Answer::Text(text.into()));
+        }
+    }
+
+    /// Answers `OK` once a message that was just logged has reached its level.
+    pub(crate) fn answer_at(
+        &mut self,
+        now: Time,
+        conn: ConnId,
+        client: &mut Client,
+        level: Level,
+        seq: Option<u64>,
+        out: &mut Outputs,
+    ) {
+        if level == Level::Journaled && client.answers.is_empty() {
+            return push_oks(conn, 1, out);
+        }
+        client.answers.push_ok(Awaited { level, written: self.sync.written, seq, since: now });
+        if level > Level::Synced {
+            self.overdue_at.get_or_insert(now + self.settings.ack_timeout);
+        }
+        if !core::mem::replace(&mut client.is_waiting, true) {
+            self.waiting.push(conn);
+        }
+        self.release |= self.sync.synced >= self.sync.written;
+    }
+
+    /// Gives all clients the answers that are due.
+    pub(crate) fn release_answers(&mut self, now: Time, out: &mut Outputs) {
+        self.release = false;
+        self.overdue_at = None;
+        let mut waiting = core::mem::take(&mut self.waiting);
+        waiting.retain(|conn| {
+            let Some(mut client) = self.clients.take(*conn) else { return false };
+            self.release_answers_of(now, *conn, &mut client, out);
+            client.is_waiting = !client.answers.is_empty();
+            if client.ending && !client.is_waiting {
+                out.close.push(*conn);
+            }
+            let still = client.is_waiting;
+            self.clients.put(*conn, client);
+            still
+        });
+        self.waiting = waiting;
+    }
+
+    fn release_answers_of(&mut self, now: Time, conn: ConnId, client: &mut Client, out: &mut Outputs) {
+        while let Some(answer) = client.answers.0.pop_front() {
+            match answer {
+                Answer::Text(text) => self.answer_now(conn, &text, out),
+                Answer::Reached(awaited, count) => match self.progress(now, awaited) {
+                    Progress::Reached => push_oks(conn, count, out),
+                    Progress::Pending(have, needed) => {
+                        for _ in 0..count {
+                            let span = out.put_small(format_args!("PENDING {have}/{needed}\r\n"));
+                            out.answer.push((conn, Slice::Small(span)));
+                        }
+                    }
+                    Progress::Waiting => {
+                        self.watch_overdue(awaited);
+                        client.answers.0.push_front(answer);
+                        return;
+                    }
+                },
+            }
+        }
+    }
+
+    fn answer_now(&mut self, conn: ConnId, text: &[u8], out: &mut Outputs) {
+        let start = out.small.len() as u32;
+        out.small.extend_from_slice(text);
+        let span = crate::event::Span { start, end: out.small.len() as u32 };
+        out.answer.push((conn, Slice::Small(span)));
+    }
+
+    fn watch_overdue(&mut self, awaited: Awaited) {
+        if awaited.level > Level::Synced {
+            let at = awaited.since + self.settings.ack_timeout;
+            self.overdue_at = Some(self.overdue_at.map_or(at, |earlier| earlier.min(at)));
+        }
+    }
+
+    fn progress(&self, now: Time, awaited: Awaited) -> Progress {
+        let here = self.sync.synced >= awaited.written;
+        let needed = match awaited.level {
+            Level::Journaled => return Progress::Reached,
+            Level::Synced if here => return Progress::Reached,
+            Level::Synced => return Progress::Waiting,
+            Level::Majority => self.ring.len() / 2 + 1,
+            Level::All => self.ring.len(),
+        };
+        if !here {
+            return Progress::Waiting;
+        }
+        let others = awaited.seq.map_or(0, |seq| {
+            self.links.iter().filter(|l| l.told.is_some_and(|told| told.synced >= seq)).count()
+        });
+        match 1 + others {
+            have if have >= needed => Progress::Reached,
+            have if awaited.seq.is_none() || awaited.since + self.settings.ack_timeout <= now => {
+                Progress::Pending(have, needed)
+            }
+            _ => Progress::Waiting,
+        }
+    }
+}
+
+fn push_oks(conn: ConnId, count: u32, out: &mut Outputs) {
+    match out.answer.last_mut() {
+        Some((last, Slice::Oks(n))) if *last == conn => *n += count,
+        _ => out.answer.push((conn, Slice::Oks(count))),
+    }
+}

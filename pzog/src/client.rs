@@ -1,0 +1,320 @@
+//! Clients (port 55552): what they say and what they are answered.
+
+use crate::ack::Answers;
+use crate::digest::fnv1a;
+use crate::event::{ConnId, Outputs, Severity, Slice, Source};
+use crate::limits::CLIENT_SKEW_SECONDS;
+use crate::node::Node;
+use crate::relay::next_hop_of_client;
+use crate::report::Refusal;
+use crate::session::{Noted, Token};
+use crate::settings::Level;
+use crate::text;
+use crate::time::{Now, Stamp, Time};
+use crate::wire::{ClientHello, ClientLine, LineReader, split_stamp};
+
+/// One client's connection.
+#[derive(Debug)]
+pub(crate) struct Client {
+    /// The level it asked for, if it did.
+    level: Option<Level>,
+    session: Option<Numbering>,
+    pub(crate) answers: Answers,
+    /// It is in [`Node::waiting`].
+    pub(crate) is_waiting: bool,
+    /// When its last whole line came.
+    last_line: Time,
+    lines: LineReader,
+    /// Nothing more is read; it is closed once it has its answers.
+    pub(crate) ending: bool,
+}
+
+/// A session, and the number that its next `AT` line takes.
+#[derive(Clone, Copy, Debug)]
+struct Numbering {
+    session: u32,
+    token: Token,
+    next: u64,
+}
+
+impl Node {
+    pub(crate) fn client_connected(&mut self, now: Time, conn: ConnId, out: &mut Outputs) {
+        let refusal = match () {
+            () if self.clients.len() >= self.settings.clients_max => Some(Refusal::ClientsFull),
+            () if self.is_stopping() => Some(Refusal::Stopping),
+            () => None,
+        };
+        let client = Client {
+            level: None,
+            session: None,
+            answers: Answers::default(),
+            is_waiting: false,
+            last_line: now,
+            lines: LineReader::default(),
+            ending: refusal.is_some(),
+        };
+        self.clients.insert(conn, client);
+        self.watch_idle(now);
+        if let Some(refusal) = refusal {
+            self.dismiss(conn, refusal, out);
+        }
+    }
+
+    pub(crate) fn client_closed(&mut self, conn: ConnId, rest: &[u8], out: &mut Outputs) {
+        let Some(client) = self.clients.remove(conn) else { return };
+        if client.is_waiting {
+            self.waiting.retain(|c| *c != conn);
+        }
+        if !rest.is_empty() && !client.lines.skipping && !client.ending {
+            self.counters.refused += 1;
+            out.report_refused(Source::Conn(conn), Refusal::Unterminated, rest);
+        }
+    }
+
+    /// A client has sent something.
+    pub(crate) fn client_lines(&mut self, now: Now, conn: ConnId, bytes: &[u8], out: &mut Outputs) -> usize {
+        let Some(mut client) = self.clients.take(conn) else { return bytes.len() };
+        let mut at = 0;
+        while !client.ending {
+            let Some((line, refusal)) = client.lines.next(bytes, &mut at) else { break };
+            let line = &bytes[line.range()];
+            client.last_line = now.mono;
+            match refusal {
+                None => self.client_line(now, conn, &mut client, line, out),
+                Some(refusal) => self.refuse_raw(conn, &mut client, refusal, line, out),
+            }
+        }
+        let consumed = if client.ending { bytes.len() } else { at };
+        self.clients.put(conn, client);
+        consumed
+    }
+
+    /// A message, or another line, from a client arrives.
+    fn client_line(&mut self, now: Now, conn: ConnId, client: &mut Client, line: &[u8], out: &mut Outputs) {
+        let done = match ClientLine::parse(line) {
+            Some(ClientLine::Msg(text)) => self.client_msg(now, conn, client, text, out),
+            Some(ClientLine::At(rest)) => self.client_at(now, conn, client, rest, out),
+            Some(ClientLine::Wrapped(wrapping, text)) => {
+                self.client_wrapped(now, conn, client, wrapping, text, out)
+            }
+            Some(ClientLine::Hello(rest)) => self.client_hello(now.mono, conn, client, rest, out),
+            Some(ClientLine::KeepAlive) => {
+                self.answer(conn, client, b"ACK\r\n", out);
+                Ok(())
+            }
+            Some(ClientLine::Quit) => {
+                self.answer(conn, client, b"OK\r\n", out);
+                self.end_client(conn, client, out);
+                Ok(())
+            }
+            None => Err(Refusal::UnknownVerb),
+        };
+        if let Err(refusal) = done {
+            self.refuse(conn, client, refusal, line, out);
+        }
+    }
+
+    /// `MSG <text>`
+    fn client_msg(
+        &mut self,
+        now: Now,
+        conn: ConnId,
+        client: &mut Client,
+        text: &[u8],
+        out: &mut Outputs,
+    ) -> Result<(), Refusal> {
+        text::check(text).map_err(Refusal::Text)?;
+        let level = client.level.unwrap_or(self.settings.ack);
+        let stamp = self.stamp(now);
+        let seq = self.publish(&stamp, text, None, level, out);
+        self.answer_at(now.mono, conn, client, level, Some(seq), out);
+        Ok(())
+    }
+
+    /// `AT <time> <text>`: as `MSG`, with the client's time; in a session it is numbered.
+    fn client_at(
+        &mut self,
+        now: Now,
+        conn: ConnId,
+        client: &mut Client,
+        rest: &[u8],
+        out: &mut Outputs,
+    ) -> Result<(), Refusal> {
+        // The number is spent even if the line is refused: client and host count the same lines.
+        let numbered = client.session.as_mut().map(|s| {
+            s.next += 1;
+            (s.session, s.token, s.next - 1)
+        });
+        let (stamp, text) = split_stamp(rest).ok_or(Refusal::BadTime)?;
+        let utc_seconds = stamp.utc_seconds().ok_or(Refusal::BadTime)?;
+        if utc_seconds.abs_diff(now.utc_seconds) > CLIENT_SKEW_SECONDS {
+            return Err(Refusal::TimeOff);
+        }
+        text::check(text).map_err(Refusal::Text)?;
+        let level = client.level.unwrap_or(self.settings.ack);
+        let noted = numbered.map_or(Noted::New, |(session, _, number)| {
+            self.sessions.note(session, number, content(&stamp, text), now.mono)
+        });
+        let seq = match noted {
+            Noted::New => {
+                let numbered = numbered.as_ref().map(|(_, token, number)| (token.as_bytes(), *number));
+                Some(self.publish(&stamp, text, numbered, level, out))
+            }
+            Noted::Repeat => {
+                self.counters.repeats += 1;
+                self.sync.urgent |= level > Level::Journaled;
+                None
+            }
+            Noted::Conflict => return Err(Refusal::Conflict),
+            Noted::TooManyHoles => return Err(Refusal::SessionsFull),
+        };
+        self.answer_at(now.mono, conn, client, level, seq, out);
+        Ok(())
+    }
+
+    /// `0<text>`, `1<text>`, `2<text>`: reaches exactly the hosts of the wrapping table.
+    fn client_wrapped(
+        &mut self,
+        now: Now,
+        conn: ConnId,
+        client: &mut Client,
+        wrapping: u8,
+        text: &[u8],
+        out: &mut Outputs,
+    ) -> Result<(), Refusal> {
+        text::check(text).map_err(Refusal::Text)?;
+        let stamp = self.stamp(now);
+        // Only this host's own disk counts: there is no third host that could have it.
+        let level = client.level.unwrap_or(self.settings.ack).min(Level::Synced);
+        self.take_wrapped(wrapping, &stamp, text, out);
+        self.sync.urgent |= level > Level::Journaled;
+        self.answer_at(now.mono, conn, client, level, None, out);
+        Ok(())
+    }
+
+    /// Follows the wrapping table for a line without an origin: forwards it, then logs it.
+    pub(crate) fn take_wrapped(&mut self, wrapping: u8, stamp: &Stamp, text: &[u8], out: &mut Outputs) {
+        self.counters.taken += 1;
+        if wrapping > 0 {
+            let target = next_hop_of_client(&self.ring, self.me, wrapping);
+            if target != self.me {
+                self.send_targeted(target, stamp, text, out);
+            }
+        }
+        self.log(&[stamp.as_bytes(), b" ", text], out);
+    }
+
+    /// `HELLO <session> [next=<n>] [ack=<level>]`
+    fn client_hello(
+        &mut self,
+        now: Time,
+        conn: ConnId,
+        client: &mut Client,
+        rest: &[u8],
+        out: &mut Outputs,
+    ) -> Result<(), Refusal> {
+        let hello = ClientHello::parse(rest).filter(|h| h.next != Some(0)).ok_or(Refusal::BadHello)?;
+        let session = self.sessions.open(hello.token, now).ok_or(Refusal::SessionsFull)?;
+        let known = self.sessions.get(session).filter(|s| s.is_used());
+        let known_upto = known.map_or(0, |s| s.known_upto());
+        if known.is_some() && hello.next.is_none() {
+            return Err(Refusal::SessionKnown);
+        }
+        self.close_older_client_of(session, conn, out);
+        client.session = Some(Numbering { session, token: hello.token, next: hello.next.unwrap_or(1) });
+        client.level = hello.ack;
+        let span = out.put_small(format_args!("OK {known_upto}\r\n"));
+        let text = out.small[span.range()].to_vec();
+        self.answer(conn, client, &text, out);
+        Ok(())
+    }
+
+    /// The newest connection with a token closes the older one.
+    fn close_older_client_of(&mut self, session: u32, newest: ConnId, out: &mut Outputs) {
+        let has_session = |c: &Client| c.session.is_some_and(|s| s.session == session) && !c.ending;
+        let older =
+            self.clients.iter().find(|(conn, c)| *conn != newest && has_session(c)).map(|(conn, _)| conn);
+        if let Some(older) = older {
+            self.dismiss(older, Refusal::Replaced, out);
+        }
+    }
+
+    /// A line that is not accepted: counted, reported, answered; for a cause that may pass the connection ends.
+    fn refuse(
+        &mut self,
+        conn: ConnId,
+        client: &mut Client,
+        refusal: Refusal,
+        line: &[u8],
+        out: &mut Outputs,
+    ) {
+        self.counters.refused += 1;
+        out.report_refused(Source::Conn(conn), refusal, line);
+        let text = alloc::format!("ERR {} {refusal}\r\n", refusal.code());
+        self.answer(conn, client, text.as_bytes(), out);
+        if refusal.code() == 300 {
+            self.end_client(conn, client, out);
+        }
+    }
+
+    /// A line that was refused before it was looked into.
+    fn refuse_raw(
+        &mut self,
+        conn: ConnId,
+        client: &mut Client,
+        refusal: Refusal,
+        line: &[u8],
+        out: &mut Outputs,
+    ) {
+        if let (Some(ClientLine::At(_)), Some(session)) = (ClientLine::parse(line), client.session.as_mut()) {
+            session.next += 1;
+        }
+        self.refuse(conn, client, refusal, line, out);
+    }
+
+    /// Ends a client that did nothing wrong in this line.
+    fn dismiss(&mut self, conn: ConnId, refusal: Refusal, out: &mut Outputs) {
+        let Some(mut client) = self.clients.take(conn) else { return };
+        let code = refusal.code();
+        out.report(Severity::Info, Source::Conn(conn), format_args!("CLOSED {code} {refusal}"));
+        let span = out.put_small(format_args!("ERR {code} {refusal}\r\n"));
+        // What it still waits for it will ask for again; this is said at once.
+        client.answers.clear();
+        out.answer.push((conn, Slice::Small(span)));
+        self.end_client(conn, &mut client, out);
+        self.clients.put(conn, client);
+    }
+
+    /// Reads nothing more from this client and closes it once it has its answers.
+    fn end_client(&mut self, conn: ConnId, client: &mut Client, out: &mut Outputs) {
+        client.ending = true;
+        if client.answers.is_empty() {
+            out.close.push(conn);
+        }
+    }
+
+    pub(crate) fn close_clients_idle_since(&mut self, now: Time, out: &mut Outputs) {
+        let idle = self.settings.client_idle;
+        let is_idle = |c: &Client| !c.ending && c.answers.is_empty() && now - c.last_line >= idle;
+        let conns: alloc::vec::Vec<ConnId> =
+            self.clients.iter().filter(|(_, c)| is_idle(c)).map(|(conn, _)| conn).collect();
+        conns.into_iter().for_each(|conn| self.dismiss(conn, Refusal::Idle, out));
+    }
+
+    /// Closes all clients that wait for the disk, without an answer.
+    pub(crate) fn drop_waiting_clients(&mut self, out: &mut Outputs) {
+        for conn in core::mem::take(&mut self.waiting) {
+            if let Some(client) = self.clients.get_mut(conn) {
+                client.is_waiting = false;
+                client.answers.clear();
+                client.ending = true;
+                out.close.push(conn);
+            }
+        }
+    }
+}
+
+/// What tells two messages with one number apart.
+pub(crate) fn content(stamp: &Stamp, text: &[u8]) -> u64 {
+    fnv1a(stamp.as_bytes().iter().chain(text).copied())
+}

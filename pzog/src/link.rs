@@ -1,0 +1,462 @@
+//! Links to the other hosts: dialling, the handshake, which of two connections survives, and the end.
+//!
+//! ```text
+//!            dial / accept            HELLO said or answered          watermarks heard
+//!   down ──────────────────▶ Greeting ───────────────────────▶ Telling ───────────────▶ Up
+//!     ▲                         │ ERR, 5 s                        │ 5 s                 │ silence, end, BYE
+//!     └─────────────────────────┴─────────────────────────────────┴────────────────────┘
+//! ```
+//!
+//! The dialler says `HELLO`; the other answers `OK` and tells its watermarks, its own stream last; the dialler,
+//! having heard these, is up and tells its own in the same way; with them the other is up too. So each side
+//! knows that the other hears it before it trusts the link.
+
+use crate::broadcast::{OWN, Path};
+use crate::event::{ConnId, Outputs, Severity, Slice, Source, Span};
+use crate::limits::{HANDSHAKE, HANDSHAKES_MAX, PROBE};
+use crate::node::Node;
+use crate::peer::{Peer, Phase};
+use crate::ring::HostIndex;
+use crate::settings::Connect;
+use crate::time::Time;
+use crate::wire::{Hello, HelloForm, put_number};
+use alloc::vec::Vec;
+use rand::RngExt as _;
+
+/// What is kept about one other host, linked or not.
+#[derive(Debug, Default)]
+pub(crate) struct Link {
+    pub(crate) up: Option<Up>,
+    /// A dial is under way.
+    dialing: bool,
+    /// Dials since the host was last up.
+    attempt: u32,
+    /// When it may be dialled next.
+    redial_at: Time,
+    /// It was dialled, or was up, once since the start.
+    tried: bool,
+    /// What the host has told to have of this host's own stream.
+    pub(crate) told: Option<Told>,
+    /// A host that is a window behind: where it stood, and since when.
+    pub(crate) behind: Option<(u64, Time)>,
+    pub(crate) outbox: Outbox,
+    pub(crate) path: Path,
+    /// A connection of this name that speaks version 1.
+    pub(crate) version_1: Option<ConnId>,
+}
+
+/// A link that is up.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Up {
+    pub(crate) conn: ConnId,
+    /// Both have the same ring and scheme, so that the host can be a relay.
+    pub(crate) agrees: bool,
+    incarnation: u64,
+    /// When a message last went over it, for links on demand.
+    pub(crate) used: Time,
+}
+
+/// Watermarks as another host told them last, higher or lower than before.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) struct Told {
+    pub(crate) journaled: u64,
+    pub(crate) synced: u64,
+}
+
+/// Lines that wait for a host, within a bound. Once one did not fit, none is taken until it was emptied: what is
+/// missing is one piece.
+#[derive(Debug, Default)]
+pub(crate) struct Outbox {
+    bytes: Vec<u8>,
+    dropped: u64,
+}
+
+/// What became of lines given to an outbox.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Kept {
+    /// They wait.
+    Kept,
+    /// They did not fit.
+    Dropped {
+        /// How many.
+        lines: u64,
+        /// They are the first.
+        first: bool,
+    },
+}
+
+impl Outbox {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.bytes.is_empty()
+    }
+
+    pub(crate) fn keep(&mut self, lines: &[u8], bound_bytes: u32) -> Kept {
+        let first = self.dropped == 0;
+        if first && self.bytes.len() + lines.len() <= bound_bytes as usize {
+            self.bytes.extend_from_slice(lines);
+            return Kept::Kept;
+        }
+        let lines = memchr::memchr_iter(b'\n', lines).count() as u64;
+        self.dropped += lines;
+        Kept::Dropped { lines, first }
+    }
+
+    pub(crate) fn empty_into(&mut self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.bytes);
+        *self = Outbox::default();
+    }
+}
+
+impl Node {
+    pub(crate) fn peer_accepted(&mut self, now: Time, conn: ConnId, out: &mut Outputs) {
+        let unfinished = self.peers.iter().filter(|(_, p)| p.phase == Phase::Greeting).count();
+        self.peers.insert(conn, Peer::new(Phase::Greeting, None, now));
+        if unfinished >= HANDSHAKES_MAX || self.is_stopping() {
+            self.refuse_peer(conn, 300, "too many connections that have not said HELLO", out);
+        }
+    }
+
+    pub(crate) fn peer_dialed(&mut self, now: Time, conn: ConnId, host: HostIndex, out: &mut Outputs) {
+        self.links[host.index()].dialing = false;
+        let superfluous = self.links[host.index()].up.is_some() || self.handshake_with(host, conn).is_some();
+        self.peers.insert(conn, Peer::new(Phase::Greeting, Some(host), now));
+        if superfluous || self.is_stopping() {
+            return self.close_peer(conn, out);
+        }
+        self.say_hello("HELLO", conn, host, out);
+    }
+
+    pub(crate) fn dial_failed(&mut self, now: Time, host: HostIndex) {
+        self.links[host.index()].dialing = false;
+        self.back_off(now, host);
+    }
+
+    /// The next dial: half to one times a pause that doubles up to its maximum.
+    fn back_off(&mut self, now: Time, host: HostIndex) {
+        let link = &mut self.links[host.index()];
+        let pause = self.settings.redial_min.saturating_mul(1 << link.attempt.min(16));
+        let pause = pause.min(self.settings.redial_max);
+        link.attempt += 1;
+        link.redial_at = now + pause.mul_f64(self.rng.random_range(0.5..=1.0));
+    }
+
+    /// `HELLO` came in.
+    pub(crate) fn peer_hello(&mut self, now: Time, conn: ConnId, rest: &[u8], out: &mut Outputs) {
+        let hello = match HelloForm::parse(rest) {
+            HelloForm::Current(hello) => hello,
+            HelloForm::Version1(name) => return self.version_1_hello(conn, name, out),
+            HelloForm::OtherVersion => return self.refuse_peer(conn, 502, "this is version 2", out),
+            HelloForm::Malformed => return self.refuse_peer(conn, 501, "malformed HELLO", out),
+        };
+        let Some(host) = self.check_hello(conn, &hello, None, out) else { return };
+        if !self.wins_handshake(conn, host, out) {
+            return self.refuse_peer(conn, 300, "this pair is connecting already", out);
+        }
+        match self.links[host.index()].up {
+            None => self.admit(now, conn, out),
+            Some(up) => self.question(now, conn, up.conn, out),
+        }
+    }
+
+    /// Notes who speaks on a connection; refuses one that we cannot be linked with.
+    fn check_hello(
+        &mut self,
+        conn: ConnId,
+        hello: &Hello<'_>,
+        dialed: Option<HostIndex>,
+        out: &mut Outputs,
+    ) -> Option<HostIndex> {
+        let speaker = self.ring.find(hello.speaker);
+        let agrees = hello.digest == self.ring.digest();
+        let refusal = match speaker {
+            _ if hello.meant != self.ring.name(self.me).as_bytes() => Some((503, "that is not my name")),
+            None => Some((504, "no host of that name in my ring")),
+            Some(host) if host == self.me => Some((504, "that is my own name")),
+            Some(host) if dialed.is_some_and(|d| d != host) => Some((503, "not the host that was dialled")),
+            Some(_) => None,
+        };
+        if let Some((code, why)) = refusal {
+            self.refuse_peer(conn, code, why, out);
+            return None;
+        }
+        let peer = self.peers.get_mut(conn)?;
+        (peer.host, peer.incarnation, peer.agrees) = (speaker, hello.incarnation, agrees);
+        peer.process = hello.process;
+        speaker
+    }
+
+    /// When two handshakes of a pair overlap, the connection that the smaller name dialled survives.
+    fn wins_handshake(&mut self, conn: ConnId, host: HostIndex, out: &mut Outputs) -> bool {
+        let Some(other) = self.handshake_with(host, conn) else { return true };
+        let other_is_ours = self.peers.get_mut(other).is_some_and(|p| p.dialed.is_some());
+        if other_is_ours && self.ring.name(self.me) < self.ring.name(host) {
+            return false;
+        }
+        self.close_peer(other, out);
+        true
+    }
+
+    /// Another connection with this host whose handshake is under way.
+    fn handshake_with(&self, host: HostIndex, than: ConnId) -> Option<ConnId> {
+        let greets = |p: &Peer| {
+            let with = p.host.or(p.dialed) == Some(host);
+            with && matches!(p.phase, Phase::Greeting | Phase::Telling | Phase::Questioning)
+        };
+        self.peers.iter().find(|(conn, p)| *conn != than && greets(p)).map(|(conn, _)| conn)
+    }
+
+    /// A link is up already: it gives way only if it is dead, that is, leaves a `KEEPALIVE` unanswered for
+    /// [`PROBE`].
+    fn question(&mut self, now: Time, newcomer: ConnId, linked: ConnId, out: &mut Outputs) {
+        self.set_phase(newcomer, Phase::Questioning, now + PROBE);
+        if let Some(peer) = self.peers.get_mut(linked) {
+            peer.unanswered.get_or_insert(now);
+            peer.questioned_by = Some(newcomer);
+        }
+        self.send_text(linked, b"KEEPALIVE\r\n", out);
+    }
+
+    /// A questioned link lives: the newcomer is refused.
+    pub(crate) fn link_lives(&mut self, linked: ConnId, newcomer: ConnId, out: &mut Outputs) {
+        let Some(newcomer_is) = self.peers.get_mut(newcomer).map(|p| (p.incarnation, p.process)) else {
+            return;
+        };
+        let Some(linked) = self.peers.get_mut(linked) else { return };
+        if let (true, Some(host)) = (linked.incarnation != newcomer_is.0, linked.host) {
+            let (one, two) = (linked.process, newcomer_is.1);
+            out.report(
+                Severity::Error,
+                Source::Host(host),
+                format_args!(
+                    "CLONE: processes {one} and {two} both say they are this host; the linked one stays"
+                ),
+            );
+        }
+        self.refuse_peer(newcomer, 300, "this host is linked, and the link lives", out);
+    }
+
+    /// Answers a `HELLO`.
+    pub(crate) fn admit(&mut self, now: Time, conn: ConnId, out: &mut Outputs) {
+        let Some(host) = self.peers.get_mut(conn).and_then(|p| p.host) else { return };
+        self.links[host.index()].told = None;
+        self.say_hello("OK", conn, host, out);
+        self.tell_all_to(conn, out);
+        self.set_phase(conn, Phase::Telling, now + HANDSHAKE);
+    }
+
+    /// Our `HELLO` was answered.
+    pub(crate) fn peer_hello_ok(&mut self, now: Time, conn: ConnId, rest: &[u8], out: &mut Outputs) {
+        let dialed = self.peers.get_mut(conn).and_then(|p| p.dialed);
+        let HelloForm::Current(hello) = HelloForm::parse(rest) else {
+            return self.refuse_peer(conn, 501, "malformed answer to HELLO", out);
+        };
+        if let Some(host) = self.check_hello(conn, &hello, dialed, out) {
+            self.links[host.index()].told = None;
+            self.set_phase(conn, Phase::Telling, now + HANDSHAKE);
+        }
+    }
+
+    /// The other side has told all its watermarks: the link is up for this side.
+    pub(crate) fn link_up(&mut self, now: Time, conn: ConnId, host: HostIndex, out: &mut Outputs) {
+        let Some(peer) = self.peers.get_mut(conn) else { return };
+        (peer.phase, peer.deadline) = (Phase::Up, None);
+        peer.keepalive_at = now + self.settings.keepalive;
+        let (dialed, agrees) = (peer.dialed.is_some(), peer.agrees);
+        let (incarnation, process) = (peer.incarnation, peer.process);
+        if dialed {
+            self.tell_all_to(conn, out);
+        }
+        let last = self.streams.get(OWN).journaled;
+        let link = &mut self.links[host.index()];
+        (link.attempt, link.tried) = (0, true);
+        let assumed = Told { journaled: link.assumed_watermark(last), synced: 0 };
+        link.told.get_or_insert(assumed);
+        link.up = Some(Up { conn, agrees, incarnation, used: now });
+        link.hold_for_relayed(now);
+        let how = if dialed { "dialled" } else { "accepted" };
+        out.report(
+            Severity::Info,
+            Source::Host(host),
+            format_args!("UP {how}, incarnation {incarnation:016x}, process {process}"),
+        );
+        if !agrees {
+            out.report(
+                Severity::Warning,
+                Source::Host(host),
+                format_args!(
+                    "RING DIFFERS: this host has another order of hosts or scheme; it gets all directly"
+                ),
+            );
+        }
+    }
+
+    /// A connection has ended.
+    pub(crate) fn peer_closed(&mut self, now: Time, conn: ConnId, rest: &[u8], out: &mut Outputs) {
+        let Some(peer) = self.peers.remove(conn) else { return };
+        if !rest.is_empty() && !peer.lines.skipping && peer.phase == Phase::Version1 {
+            self.counters.refused += 1;
+            out.report_refused(Source::Conn(conn), crate::report::Refusal::Unterminated, rest);
+        }
+        let Some(host) = peer.host.or(peer.dialed) else {
+            if peer.phase == Phase::Greeting {
+                out.report(Severity::Warning, Source::Conn(conn), format_args!("LEFT without saying HELLO"));
+            }
+            return;
+        };
+        let link = &mut self.links[host.index()];
+        if link.version_1 == Some(conn) {
+            link.version_1 = None;
+            return out.report(
+                Severity::Info,
+                Source::Host(host),
+                format_args!("DOWN version 1: the connection ended"),
+            );
+        }
+        self.link_down(now, conn, host, "the connection ended", out);
+        if link_is_down(&self.links[host.index()]) && peer.dialed.is_some() {
+            self.back_off(now, host);
+        }
+        if let Some(newcomer) = peer.questioned_by {
+            self.admit_questioning(now, newcomer, out);
+        }
+    }
+
+    /// The questioned link has gone: the newcomer takes its place.
+    pub(crate) fn admit_questioning(&mut self, now: Time, newcomer: ConnId, out: &mut Outputs) {
+        if self.peers.get_mut(newcomer).is_some_and(|p| p.phase == Phase::Questioning) {
+            self.admit(now, newcomer, out);
+        }
+    }
+
+    /// A link is no longer used for sending, if this connection carried it.
+    pub(crate) fn link_down(
+        &mut self,
+        now: Time,
+        conn: ConnId,
+        host: HostIndex,
+        why: &str,
+        out: &mut Outputs,
+    ) {
+        let link = &mut self.links[host.index()];
+        let Some(up) = link.up.take_if(|up| up.conn == conn) else { return };
+        link.path.hold = None;
+        link.behind = None;
+        let incarnation = up.incarnation;
+        out.report(
+            Severity::Warning,
+            Source::Host(host),
+            format_args!("DOWN incarnation {incarnation:016x}: {why}"),
+        );
+        self.back_off(now, host);
+    }
+
+    /// A connection that names a host of the ring and nothing else speaks version 1.
+    fn version_1_hello(&mut self, conn: ConnId, name: &[u8], out: &mut Outputs) {
+        let host = match self.ring.find(name) {
+            None => return self.refuse_peer(conn, 504, "no host of that name in my ring", out),
+            Some(host) if host == self.me => return self.refuse_peer(conn, 504, "that is my own name", out),
+            Some(host) => host,
+        };
+        if let Some(older) = self.links[host.index()].version_1.replace(conn) {
+            self.close_peer(older, out);
+        }
+        let Some(peer) = self.peers.get_mut(conn) else { return };
+        (peer.host, peer.phase, peer.deadline) = (Some(host), Phase::Version1, None);
+        self.send_text(conn, b"OK\r\n", out);
+        out.report(Severity::Info, Source::Host(host), format_args!("UP version 1"));
+    }
+
+    /// Says no, with the reason, and closes.
+    pub(crate) fn refuse_peer(&mut self, conn: ConnId, code: u16, why: &str, out: &mut Outputs) {
+        out.report(Severity::Warning, Source::Conn(conn), format_args!("REFUSED {code} {why}"));
+        self.counters.refused += 1;
+        let span = out.put_small(format_args!("ERR {code} {why}\r\n"));
+        out.send.push((conn, Slice::Small(span)));
+        self.close_peer(conn, out);
+    }
+
+    pub(crate) fn close_peer(&mut self, conn: ConnId, out: &mut Outputs) {
+        if let Some(peer) = self.peers.get_mut(conn).filter(|p| p.phase != Phase::Closing) {
+            peer.phase = Phase::Closing;
+            peer.deadline = None;
+            out.close.push(conn);
+        }
+    }
+
+    fn set_phase(&mut self, conn: ConnId, phase: Phase, deadline: Time) {
+        if let Some(peer) = self.peers.get_mut(conn) {
+            peer.phase = phase;
+            peer.deadline = Some(deadline);
+        }
+    }
+
+    fn say_hello(&mut self, verb: &str, conn: ConnId, host: HostIndex, out: &mut Outputs) {
+        let hello = Hello {
+            meant: self.ring.name(host).as_bytes(),
+            speaker: self.ring.name(self.me).as_bytes(),
+            incarnation: self.incarnation,
+            process: u64::from(self.process),
+            digest: self.ring.digest(),
+        };
+        let start = out.small.len() as u32;
+        hello.put(verb, &mut out.small);
+        out.send.push((conn, Slice::Small(Span { start, end: out.small.len() as u32 })));
+    }
+
+    /// Tells all watermarks to a new link, this host's own stream last.
+    fn tell_all_to(&mut self, conn: ConnId, out: &mut Outputs) {
+        let start = out.small.len() as u32;
+        let own = self.streams.get(OWN);
+        for stream in self.streams.iter().skip(1).chain([own]) {
+            put_watermark(stream, &mut out.small);
+        }
+        out.send.push((conn, Slice::Small(Span { start, end: out.small.len() as u32 })));
+    }
+
+    pub(crate) fn send_text(&mut self, conn: ConnId, text: &[u8], out: &mut Outputs) {
+        let start = out.small.len() as u32;
+        out.small.extend_from_slice(text);
+        out.send.push((conn, Slice::Small(Span { start, end: out.small.len() as u32 })));
+    }
+
+    /// Dials whom it is time to dial.
+    pub(crate) fn dial_due(&mut self, now: Time, out: &mut Outputs) {
+        for host in self.others() {
+            if self.wants_dial(host) && self.links[host.index()].redial_at <= now {
+                let link = &mut self.links[host.index()];
+                (link.dialing, link.tried) = (true, true);
+                out.dial.push(host);
+            }
+        }
+    }
+
+    /// Whether a host is to be dialled as soon as its pause is over.
+    pub(crate) fn wants_dial(&self, host: HostIndex) -> bool {
+        let link = &self.links[host.index()];
+        let wanted = match self.settings.connect {
+            Connect::Always => true,
+            Connect::OnDemand => !link.tried || !link.outbox.is_empty(),
+        };
+        let none = ConnId(u32::MAX);
+        wanted && !self.is_stopping() && link_is_down(link) && self.handshake_with(host, none).is_none()
+    }
+
+    pub(crate) fn redial_at(&self, host: HostIndex) -> Time {
+        self.links[host.index()].redial_at
+    }
+}
+
+fn link_is_down(link: &Link) -> bool {
+    link.up.is_none() && !link.dialing
+}
+
+/// `OK <stream> <journaled> <synced>`
+pub(crate) fn put_watermark(stream: &crate::stream::Stream, out: &mut Vec<u8>) {
+    out.extend_from_slice(b"OK ");
+    out.extend_from_slice(&stream.head[..stream.head.len() - 1]);
+    for number in [stream.journaled, stream.synced] {
+        out.push(b' ');
+        put_number(out, number);
+    }
+    out.extend_from_slice(b"\r\n");
+}

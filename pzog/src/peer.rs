@@ -1,0 +1,302 @@
+//! Peers (port 55551): what they say once they are connected, and the timers of their connections.
+
+use crate::event::{ConnId, Outputs, Severity, Slice, Source};
+use crate::limits::HANDSHAKE;
+use crate::node::Node;
+use crate::report::{Excerpt, Refusal};
+use crate::ring::HostIndex;
+use crate::settings::Connect;
+use crate::text;
+use crate::time::{Now, Stamp, Time};
+use crate::wire::{LineReader, PeerLine};
+use alloc::vec::Vec;
+
+/// One connection of the ring port, dialled or accepted.
+#[derive(Debug)]
+pub(crate) struct Peer {
+    pub(crate) phase: Phase,
+    /// The host that this side dialled.
+    pub(crate) dialed: Option<HostIndex>,
+    /// Who speaks, once that is known …
+    pub(crate) host: Option<HostIndex>,
+    /// … and what else it said of itself.
+    pub(crate) incarnation: u64,
+    pub(crate) process: u64,
+    pub(crate) agrees: bool,
+    /// When the present phase must have ended.
+    pub(crate) deadline: Option<Time>,
+    pub(crate) keepalive_at: Time,
+    /// Since when a `KEEPALIVE` is unanswered.
+    pub(crate) unanswered: Option<Time>,
+    /// A second connection of the same host that waits for this one to prove itself alive.
+    pub(crate) questioned_by: Option<ConnId>,
+    pub(crate) lines: LineReader,
+    /// The stream, the session and the time of its last message, which the next one will most likely share.
+    pub(crate) last_stream: Option<u32>,
+    pub(crate) last_session: Option<u32>,
+    pub(crate) last_stamp: Stamp,
+}
+
+/// Where a connection is in its life; `link` has the picture.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Phase {
+    /// `HELLO` is to come, or our own is to be answered.
+    Greeting,
+    /// A second connection of a linked host, until the first has proved itself alive or dead.
+    Questioning,
+    /// The handshake is answered, the watermarks are to come.
+    Telling,
+    /// The link is up.
+    Up,
+    /// We have said `BYE`: what it still sends is taken.
+    ByeSaid,
+    /// It has said `BYE`: what it still sends is taken, and it gets nothing more.
+    ByeHeard,
+    /// A version 1 peer.
+    Version1,
+    /// To be closed.
+    Closing,
+}
+
+impl Peer {
+    pub(crate) fn new(phase: Phase, dialed: Option<HostIndex>, now: Time) -> Peer {
+        Peer {
+            phase,
+            dialed,
+            host: None,
+            incarnation: 0,
+            process: 0,
+            agrees: false,
+            deadline: Some(now + HANDSHAKE),
+            keepalive_at: now,
+            unanswered: None,
+            questioned_by: None,
+            lines: LineReader::default(),
+            last_stream: None,
+            last_session: None,
+            last_stamp: Stamp::of_utc_seconds(0),
+        }
+    }
+
+    /// Whether messages are taken from it.
+    fn may_send_data(&self) -> bool {
+        matches!(self.phase, Phase::Up | Phase::ByeSaid | Phase::ByeHeard)
+    }
+}
+
+impl Node {
+    /// A peer has sent something.
+    pub(crate) fn peer_lines(
+        &mut self,
+        now: Now,
+        conn: ConnId,
+        bytes: &mut [u8],
+        out: &mut Outputs,
+    ) -> usize {
+        let mut at = 0;
+        loop {
+            let Some(peer) = self.peers.get_mut(conn).filter(|p| p.phase != Phase::Closing) else {
+                return bytes.len();
+            };
+            let Some((line, refusal)) = peer.lines.next(bytes, &mut at) else { return at };
+            let is_data = peer.may_send_data() && bytes[line.range()].first().is_some_and(u8::is_ascii_digit);
+            match refusal {
+                Some(refusal) => self.refuse_peer_line(conn, refusal, &bytes[line.range()], out),
+                None if is_data => self.peer_data(now, conn, bytes, line, out),
+                None => self.peer_line(now, conn, &bytes[line.range()], out),
+            }
+        }
+    }
+
+    /// A line other than data.
+    fn peer_line(&mut self, now: Now, conn: ConnId, line: &[u8], out: &mut Outputs) {
+        let Some(peer) = self.peers.get_mut(conn) else { return };
+        let (phase, dialed) = (peer.phase, peer.dialed);
+        match (PeerLine::parse(line), phase) {
+            (_, Phase::Version1) => self.version_1_line(now, conn, line, out),
+            (Some(PeerLine::Hello(rest)), Phase::Greeting) if dialed.is_none() => {
+                self.peer_hello(now.mono, conn, rest, out);
+            }
+            (Some(PeerLine::Ok(rest)), Phase::Greeting) if dialed.is_some() => {
+                self.peer_hello_ok(now.mono, conn, rest, out);
+            }
+            (Some(PeerLine::Err(why)), Phase::Greeting | Phase::Telling) => {
+                self.hello_refused(conn, why, out);
+            }
+            (Some(PeerLine::Ok(rest)), Phase::Telling | Phase::Up | Phase::ByeSaid | Phase::ByeHeard) => {
+                self.peer_watermark(now.mono, conn, rest, line, out);
+            }
+            (Some(PeerLine::KeepAlive), Phase::Telling | Phase::Up | Phase::ByeSaid) => {
+                self.send_text(conn, b"ACK\r\n", out);
+            }
+            (Some(PeerLine::Ack), Phase::Up | Phase::ByeSaid | Phase::ByeHeard) => {
+                peer.unanswered = None;
+                if let Some(newcomer) = peer.questioned_by.take() {
+                    self.link_lives(conn, newcomer, out);
+                }
+            }
+            (Some(PeerLine::Bye(why)), _) => self.peer_bye(now.mono, conn, why, out),
+            (_, Phase::Greeting | Phase::Telling | Phase::Questioning) => {
+                out.report_refused(Source::Conn(conn), Refusal::UnknownVerb, line);
+                self.refuse_peer(conn, 501, "HELLO comes first", out);
+            }
+            _ => self.refuse_peer_line(conn, Refusal::UnknownVerb, line, out),
+        }
+    }
+
+    /// A line that is not accepted: counted and reported. There is nobody to answer.
+    pub(crate) fn refuse_peer_line(
+        &mut self,
+        conn: ConnId,
+        refusal: Refusal,
+        line: &[u8],
+        out: &mut Outputs,
+    ) {
+        self.counters.refused += 1;
+        out.report_refused(Source::Conn(conn), refusal, line);
+        let greets = |p: &&mut Peer| matches!(p.phase, Phase::Greeting | Phase::Telling | Phase::Questioning);
+        if self.peers.get_mut(conn).as_ref().is_some_and(greets) {
+            self.refuse_peer(conn, 501, "HELLO comes first", out);
+        }
+    }
+
+    /// `ERR` instead of an answer to our `HELLO`.
+    fn hello_refused(&mut self, conn: ConnId, why: &[u8], out: &mut Outputs) {
+        // 300 is how the crossing of two dials ends every day.
+        let severity = if why.starts_with(b"300") { Severity::Info } else { Severity::Warning };
+        let host = self.peers.get_mut(conn).and_then(|p| p.dialed);
+        let source = host.map_or(Source::Conn(conn), Source::Host);
+        out.report(severity, source, format_args!("REFUSED BY PEER {}", Excerpt(why)));
+        self.close_peer(conn, out);
+    }
+
+    /// `BYE <reason>`: the other side leaves. It gets nothing more on this connection; what it still passes on
+    /// is taken until it closes.
+    fn peer_bye(&mut self, now: Time, conn: ConnId, why: &[u8], out: &mut Outputs) {
+        let Some(peer) = self.peers.get_mut(conn) else { return };
+        match (peer.phase, peer.host) {
+            (Phase::Up, Some(host)) => {
+                (peer.phase, peer.deadline) = (Phase::ByeHeard, Some(now + HANDSHAKE));
+                self.send_text(conn, b"BYE\r\n", out);
+                let why = alloc::format!("BYE {}", Excerpt(why));
+                self.link_down(now, conn, host, &why, out);
+            }
+            _ => self.close_peer(conn, out),
+        }
+    }
+
+    /// Says `BYE` on all links that are up, and closes what is not.
+    pub(crate) fn say_bye_to_all(&mut self, now: Time, why: &str, out: &mut Outputs) {
+        let conns: Vec<ConnId> = self.peers.iter().map(|(conn, _)| conn).collect();
+        for conn in conns {
+            self.say_bye(now, conn, why, out);
+        }
+    }
+
+    fn say_bye(&mut self, now: Time, conn: ConnId, why: &str, out: &mut Outputs) {
+        let Some(peer) = self.peers.get_mut(conn) else { return };
+        if peer.phase != Phase::Up {
+            return self.close_peer(conn, out);
+        }
+        (peer.phase, peer.deadline) = (Phase::ByeSaid, Some(now + HANDSHAKE));
+        let span = out.put_small(format_args!("BYE {why}\r\n"));
+        out.send.push((conn, Slice::Small(span)));
+    }
+
+    /// What a version 1 peer says: a wrapping and a text, or `KEEPALIVE`.
+    fn version_1_line(&mut self, now: Now, conn: ConnId, line: &[u8], out: &mut Outputs) {
+        match (line, PeerLine::parse(line)) {
+            ([wrapping @ b'0'..=b'2', text @ ..], _) => match text::check(text) {
+                Ok(()) => {
+                    let stamp = self.stamp(now);
+                    self.take_wrapped(wrapping - b'0', &stamp, text, out);
+                    self.send_text(conn, b"OK\r\n", out);
+                }
+                Err(bad) => self.refuse_peer_line(conn, Refusal::Text(bad), line, out),
+            },
+            (_, Some(PeerLine::KeepAlive)) => self.send_text(conn, b"ACK\r\n", out),
+            (_, Some(PeerLine::Ok(_) | PeerLine::Ack)) => {}
+            (_, Some(PeerLine::Bye(_))) => self.close_peer(conn, out),
+            _ => self.refuse_peer_line(conn, Refusal::UnknownVerb, line, out),
+        }
+    }
+
+    /// The timers of all links and connections: keep-alive, silence, handshakes, dialling.
+    pub(crate) fn tend_links(&mut self, now: Time, out: &mut Outputs) {
+        if self.links_deadline().is_none_or(|at| at > now) {
+            return;
+        }
+        let conns: Vec<ConnId> = self.peers.iter().map(|(conn, _)| conn).collect();
+        for conn in conns {
+            self.tend_peer(now, conn, out);
+        }
+        self.dial_due(now, out);
+    }
+
+    fn tend_peer(&mut self, now: Time, conn: ConnId, out: &mut Outputs) {
+        let settings = self.settings;
+        let Some(peer) = self.peers.get_mut(conn) else { return };
+        let late = peer.deadline.is_some_and(|at| at <= now);
+        match (peer.phase, peer.host) {
+            (Phase::Questioning, Some(host)) if late => self.replace_link(now, conn, host, out),
+            (Phase::Greeting | Phase::Telling, host) if late => {
+                let source = host.or(peer.dialed).map_or(Source::Conn(conn), Source::Host);
+                out.report(Severity::Warning, source, format_args!("SILENT during the handshake"));
+                self.close_peer(conn, out);
+            }
+            (Phase::Up, Some(host)) => {
+                if peer.unanswered.is_some_and(|since| now - since >= settings.peer_silence) {
+                    self.link_down(now, conn, host, "KEEPALIVE was not answered", out);
+                    self.close_peer(conn, out);
+                } else if peer.keepalive_at <= now {
+                    peer.keepalive_at = now + settings.keepalive;
+                    if peer.unanswered.is_none() {
+                        peer.unanswered = Some(now);
+                        self.send_text(conn, b"KEEPALIVE\r\n", out);
+                    }
+                    self.leave_unused(now, conn, host, out);
+                }
+            }
+            _ if late => self.close_peer(conn, out),
+            _ => {}
+        }
+    }
+
+    /// The linked connection did not prove itself alive in time.
+    fn replace_link(&mut self, now: Time, newcomer: ConnId, host: HostIndex, out: &mut Outputs) {
+        if let Some(up) = self.links[host.index()].up {
+            self.link_down(now, up.conn, host, "it did not answer while a new connection waited", out);
+            self.close_peer(up.conn, out);
+        }
+        self.admit_questioning(now, newcomer, out);
+    }
+
+    /// A link on demand that nothing went over for a while is closed.
+    fn leave_unused(&mut self, now: Time, conn: ConnId, host: HostIndex, out: &mut Outputs) {
+        let used = self.links[host.index()].up.map(|up| up.used);
+        let unused = used.is_some_and(|at| now - at >= self.settings.peer_silence);
+        if unused && self.settings.connect == Connect::OnDemand {
+            self.say_bye(now, conn, "unused", out);
+            self.link_down(now, conn, host, "unused", out);
+        }
+    }
+
+    /// When [`Node::tend_links`] has something to do.
+    pub(crate) fn links_deadline(&self) -> Option<Time> {
+        let of_peer = |p: &Peer| match p.phase {
+            Phase::Up => {
+                let silent = p.unanswered.map(|since| since + self.settings.peer_silence);
+                Some(p.keepalive_at).into_iter().chain(silent).min()
+            }
+            _ => p.deadline,
+        };
+        let of_host = |h: HostIndex| self.wants_dial(h).then(|| self.redial_at(h));
+        let holds = self.links.iter().filter_map(|l| l.path.hold).map(|(_, at)| at);
+        self.peers
+            .iter()
+            .filter_map(|(_, p)| of_peer(p))
+            .chain(self.others().filter_map(of_host))
+            .chain(holds)
+            .min()
+    }
+}
