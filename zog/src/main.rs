@@ -1,2 +1,45 @@
-//! The daemon.
-fn main() {}
+//! The daemon of the zog message ring, and what proves that it delivers.
+
+mod access_log;
+mod alarm;
+mod check;
+mod cli;
+mod clock;
+mod connection;
+mod connections;
+mod daemon;
+mod dialer;
+mod error_log;
+mod exit;
+mod gather;
+mod halt;
+mod held;
+mod limiter;
+mod listener;
+mod log_file;
+mod manual;
+mod reload;
+mod reports;
+mod rotated;
+mod rt;
+mod run;
+mod serve;
+mod signals;
+mod state_dir;
+mod stop;
+mod sync;
+mod verify;
+mod whoami;
+
+use clap::Parser;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    match cli::Cli::parse().command.carry_out() {
+        Ok(exit) => exit.into(),
+        Err(failed) => {
+            eprintln!("zog: {}", failed.message);
+            failed.exit.into()
+        }
+    }
+}

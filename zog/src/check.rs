@@ -1,0 +1,86 @@
+//! `zog check`: reads ring.toml as the daemon would and shows what it says.
+
+use crate::cli::RingArgs;
+use crate::exit::{Exit, Failed};
+use crate::reload::Origin;
+use crate::whoami;
+use ringfile::RingFile;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+/// Where ring.toml is looked for if `-c` does not say.
+const HERE: &str = "ring.toml";
+const SYSTEM: &str = "/etc/zog/ring.toml";
+
+/// Reads the file that the options name.
+pub(crate) fn load(args: &RingArgs) -> Result<(Origin, RingFile), Failed> {
+    let path = args.config.clone().unwrap_or_else(default_path);
+    let origin = Origin { path, local: args.local };
+    let file = origin.load().map_err(|e| Failed::new(Exit::Config, e.to_string()))?;
+    Ok((origin, file))
+}
+
+fn default_path() -> PathBuf {
+    let here = Path::new(HERE);
+    if here.exists() || !Path::new(SYSTEM).exists() { here.into() } else { SYSTEM.into() }
+}
+
+/// Which host this is.
+pub(crate) fn who(args: &RingArgs, origin: &Origin, file: &RingFile) -> Result<usize, Failed> {
+    whoami::find(file, args.name.as_deref(), args.local)
+        .map_err(|why| Failed::new(Exit::Config, format!("{}: {why}", origin.path.display())))
+}
+
+/// Shows the ring.
+pub(crate) fn run(args: &RingArgs) -> Result<Exit, Failed> {
+    let (origin, file) = load(args)?;
+    // A ring may well be checked on a machine that is none of its hosts, but a name that is given must be right.
+    let me = match who(args, &origin, &file) {
+        Err(e) if args.name.is_some() => return Err(e),
+        other => other,
+    };
+    match show(&mut io::stdout().lock(), &origin.path, &file, &me) {
+        Err(e) if e.kind() != io::ErrorKind::BrokenPipe => {
+            Err(Failed::new(Exit::Io, format!("cannot write to standard output: {e}")))
+        }
+        _ => Ok(Exit::Success),
+    }
+}
+
+fn show(out: &mut impl Write, path: &Path, file: &RingFile, me: &Result<usize, Failed>) -> io::Result<()> {
+    writeln!(out, "{} is right: {} hosts, scheme {}", path.display(), file.hosts.len(), file.scheme.word())?;
+    let name_width = file.hosts.iter().map(|h| h.name.len()).max().unwrap_or(0);
+    let address_width = file.hosts.iter().map(|h| h.address.len()).max().unwrap_or(0);
+    for (i, host) in file.hosts.iter().enumerate() {
+        let mark = if me.as_ref().is_ok_and(|me| *me == i) { "  <- this host" } else { "" };
+        writeln!(
+            out,
+            "  {:name_width$}  {:address_width$}  ring {:5}  clients {:5}{mark}",
+            host.name, host.address, host.ring_port, host.client_port
+        )?;
+    }
+    match me {
+        Ok(_) => Ok(()),
+        Err(e) => writeln!(out, "note: {}", e.message),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_ring_is_shown_in_order_with_who_we_are() {
+        let text = "[[host]]\nname = \"MV\"\naddress = \"10.0.0.1\"\n[[host]]\nname = \"G\"\naddress = \"10.0.0.20\"\n";
+        let path = Path::new("ring.toml");
+        let file = RingFile::parse(text, path).unwrap();
+        let mut out = Vec::new();
+        show(&mut out, path, &file, &Ok(1)).unwrap();
+        assert_eq!(
+            String::from_utf8(out).unwrap(),
+            "ring.toml is right: 2 hosts, scheme receiver\n  \
+             MV  10.0.0.1   ring 55551  clients 55552\n  \
+             G   10.0.0.20  ring 55551  clients 55552  <- this host\n"
+        );
+    }
+}

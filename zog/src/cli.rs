@@ -1,0 +1,139 @@
+//! The command line: types, whose comments are the help, and which command is whose work.
+
+use crate::exit::{Exit, Failed};
+use crate::verify::{self, Verdict, VerifyArgs};
+use crate::{check, manual, run};
+use clap::{Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+use log::LevelFilter;
+use std::path::PathBuf;
+
+/// The daemon of the zog message ring.
+///
+/// Any program hands a line of text to any host of the ring; every host writes it to its own access.log, once.
+#[derive(Parser, Debug)]
+#[command(name = "zog", version, after_help = EXIT_CODES)]
+pub(crate) struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+const EXIT_CODES: &str = "Exit codes: 0 all is well, 1 the answer is no (logs that differ), 2 wrong usage \
+(of `zog verify` also: a log cannot be read), \
+69 a port or address cannot be had, 74 a file cannot be used, 75 the state directory is in use, \
+78 ring.toml is wrong or does not say who this host is.";
+
+/// What `zog` can do.
+#[derive(Subcommand, Debug)]
+pub(crate) enum Command {
+    /// Run this host's daemon until SIGTERM or SIGINT.
+    ///
+    /// When both ports are open it prints one line on standard output:
+    /// `zog NAME ready ring=ADDR:PORT clients=ADDR:PORT`.
+    /// SIGTERM and SIGINT end it in order within 5 s, a second one at once.
+    /// SIGHUP reads ring.toml again and opens the logs anew.
+    Run(RunArgs),
+    /// Check ring.toml, and show the ring and which of its hosts this machine is.
+    Check(CheckArgs),
+    /// Prove from the hosts' access logs that every message is in every log once.
+    Verify(VerifyArgs),
+    /// Print the completions for a shell.
+    Completions {
+        /// The shell.
+        shell: Shell,
+    },
+    /// Print the manual page, or write those of all commands to a directory.
+    Man {
+        /// Where zog.1, zog-run.1 … are written.
+        dir: Option<PathBuf>,
+    },
+}
+
+impl Command {
+    /// Does it.
+    pub(crate) fn carry_out(&self) -> Result<Exit, Failed> {
+        match self {
+            Command::Run(args) => run::run(args),
+            Command::Check(args) => check::run(&args.ring),
+            Command::Verify(args) => verify(args),
+            Command::Completions { shell } => manual::completions(*shell),
+            Command::Man { dir } => manual::man(dir.as_deref()),
+        }
+    }
+}
+
+fn verify(args: &VerifyArgs) -> Result<Exit, Failed> {
+    match verify::run(args) {
+        Ok(Verdict::Proved) => Ok(Exit::Success),
+        Ok(Verdict::NotProved) => Ok(Exit::Failure),
+        Err(e) => Err(Failed::new(Exit::Usage, format!("{e:#}"))),
+    }
+}
+
+/// Which ring, and who in it.
+#[derive(clap::Args, Debug)]
+pub(crate) struct RingArgs {
+    /// The ring's file [default: ring.toml here, else /etc/zog/ring.toml]
+    #[arg(short, long, value_name = "FILE", env = "ZOG_CONFIG")]
+    pub(crate) config: Option<PathBuf>,
+    /// This host's name in the ring [default: the host with this machine's name, or with one of its addresses]
+    #[arg(short, long, value_name = "NAME")]
+    pub(crate) name: Option<String>,
+    /// All hosts of the ring on this machine: host i has 127.0.0.1, ring port 55551+10i, client port 55552+10i.
+    #[arg(long)]
+    pub(crate) local: bool,
+}
+
+/// Of `zog run`.
+#[derive(clap::Args, Debug)]
+pub(crate) struct RunArgs {
+    #[command(flatten)]
+    pub(crate) ring: RingArgs,
+    /// Where the daemon keeps its state, of which one daemon at a time has the lock
+    /// [default: /var/lib/zog; with --local: zog-local/NAME/state here]
+    #[arg(long, value_name = "DIR", env = "ZOG_STATE_DIR", verbatim_doc_comment)]
+    pub(crate) state_dir: Option<PathBuf>,
+    /// Where access.log and error.log are [default: /var/log/zog; with --local: zog-local/NAME/log here]
+    #[arg(long, value_name = "DIR", env = "ZOG_LOG_DIR")]
+    pub(crate) log_dir: Option<PathBuf>,
+    /// The least weight of what is told on standard error.
+    #[arg(long, value_name = "LEVEL", env = "ZOG_LOG", default_value = "warn")]
+    pub(crate) log_level: LogLevel,
+    /// Tell more on standard error than --log-level says: -v by one level, -vv by two.
+    #[arg(short, long, action = clap::ArgAction::Count)]
+    pub(crate) verbose: u8,
+}
+
+/// Of `zog check`.
+#[derive(clap::Args, Debug)]
+pub(crate) struct CheckArgs {
+    #[command(flatten)]
+    pub(crate) ring: RingArgs,
+}
+
+/// How much is told on standard error.
+#[derive(Clone, Copy, ValueEnum, Debug)]
+pub(crate) enum LogLevel {
+    /// Nothing.
+    Off,
+    /// What a person must mend.
+    Error,
+    /// What somebody should know.
+    Warn,
+    /// Normal life.
+    Info,
+    /// For whoever works on zog.
+    Debug,
+    /// All.
+    Trace,
+}
+
+impl RunArgs {
+    /// The level with each `-v` counted in.
+    pub(crate) fn level(&self) -> LevelFilter {
+        let levels: Vec<LevelFilter> = LevelFilter::iter().collect();
+        let level = self.log_level as usize + usize::from(self.verbose);
+        levels[level.min(levels.len() - 1)]
+    }
+}

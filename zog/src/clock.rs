@@ -1,0 +1,31 @@
+//! The two clocks, read once a turn.
+
+use pzog::{Now, Time};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+/// Running time counts from the start of the daemon.
+pub(crate) struct Clock {
+    start: Instant,
+}
+
+impl Clock {
+    pub(crate) fn new() -> Clock {
+        Clock { start: Instant::now() }
+    }
+
+    /// What the node is told at the beginning of a turn. A wall clock before 1970 counts as 1970.
+    pub(crate) fn now(&self) -> Now {
+        let utc_seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
+        Now { mono: self.mono(), utc_seconds }
+    }
+
+    /// Running time alone.
+    pub(crate) fn mono(&self) -> Time {
+        Time::default() + self.start.elapsed()
+    }
+
+    /// The moment a timer has to be set to.
+    pub(crate) fn instant(&self, time: Time) -> Instant {
+        self.start + (time - Time::default())
+    }
+}

@@ -1,0 +1,188 @@
+//! One TCP connection: its unfinished line, what could not be written yet, and writing without waiting.
+
+use crate::rt::Async;
+use pzog::HostIndex;
+use std::io::{self, ErrorKind, IoSlice, Read, Write};
+use std::mem;
+use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::task::{Context, Poll, Waker, ready};
+
+/// Bytes that may wait for one peer to take them. A peer so far behind is closed; what it lacks comes again over
+/// its next connection.
+const PEER_OUT_MAX: usize = 64 << 20;
+
+/// Bytes of an empty out-buffer that are kept for the next time.
+const OUT_KEPT: usize = 64 << 10;
+
+/// Who is at the other end.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Kind {
+    /// It came to the client port.
+    Client,
+    /// It came to the ring port, or was dialled as this host.
+    Peer(Option<HostIndex>),
+}
+
+/// How far a connection's life has come.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Phase {
+    /// It is read and written.
+    Open,
+    /// What is in the out-buffer is written, then our end is shut.
+    Closing,
+    /// Our end is shut; what still comes is read and thrown away until the other end is shut too. Closing
+    /// without that would reset the connection, and the other side might never see our last line.
+    Draining,
+    /// It is over; the node is told by the connection's task.
+    Ended,
+}
+
+/// A connection and what waits on it.
+pub(crate) struct Connection {
+    socket: Async<TcpStream>,
+    /// Who is at the other end.
+    pub(crate) kind: Kind,
+    /// The other end.
+    pub(crate) address: SocketAddr,
+    /// How far its life has come.
+    pub(crate) phase: Phase,
+    /// The unfinished line, shorter than `LINE_MAX`.
+    pub(crate) tail: Vec<u8>,
+    /// Whether its task waits until reading is allowed again.
+    pub(crate) is_parked: bool,
+    /// Empty except when a write would have blocked; the first `written` bytes are gone.
+    out: Vec<u8>,
+    written: usize,
+    /// Of the connection's task.
+    waker: Option<Waker>,
+}
+
+impl Connection {
+    pub(crate) fn new(socket: Async<TcpStream>, kind: Kind, address: SocketAddr) -> Connection {
+        Connection {
+            socket,
+            kind,
+            address,
+            phase: Phase::Open,
+            tail: Vec::new(),
+            is_parked: false,
+            out: Vec::new(),
+            written: 0,
+            waker: None,
+        }
+    }
+
+    /// Remembers the task to wake.
+    pub(crate) fn keep_waker(&mut self, waker: &Waker) {
+        match &mut self.waker {
+            Some(kept) => kept.clone_from(waker),
+            none => *none = Some(waker.clone()),
+        }
+    }
+
+    /// Has the connection's task look again.
+    pub(crate) fn wake(&self) {
+        if let Some(waker) = &self.waker {
+            waker.wake_by_ref();
+        }
+    }
+
+    /// Whether all that was to be sent is written.
+    pub(crate) fn is_flushed(&self) -> bool {
+        self.out.is_empty()
+    }
+
+    /// One read of what is there now. `None`: nothing is, or the connection has ended.
+    pub(crate) fn read(&mut self, buffer: &mut [u8]) -> Option<usize> {
+        match self.socket.get_ref().read(buffer) {
+            Ok(0) => self.phase = Phase::Ended,
+            Ok(n) => return Some(n),
+            Err(e) if is_for_later(&e) => {}
+            Err(_) => self.phase = Phase::Ended,
+        }
+        None
+    }
+
+    /// Waits until there is something to read.
+    pub(crate) fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if ready!(self.socket.poll_readable(cx)).is_err() {
+            self.phase = Phase::Ended;
+        }
+        Poll::Ready(())
+    }
+
+    /// Writes now what can be written now; the rest goes to the out-buffer. The order is kept.
+    pub(crate) fn send(&mut self, mut parts: &mut [IoSlice<'_>]) {
+        if matches!(self.phase, Phase::Draining | Phase::Ended) {
+            return;
+        }
+        while self.out.is_empty() && !parts.is_empty() {
+            match self.socket.get_ref().write_vectored(parts) {
+                Ok(n) => IoSlice::advance_slices(&mut parts, n),
+                Err(e) if e.kind() == ErrorKind::Interrupted => {}
+                Err(e) if e.kind() == ErrorKind::WouldBlock => break,
+                Err(_) => return self.end(),
+            }
+        }
+        if !parts.is_empty() {
+            parts.iter().for_each(|part| self.out.extend_from_slice(part));
+            self.wake();
+        }
+    }
+
+    /// Whether this is a peer that takes nothing while ever more is for it.
+    pub(crate) fn is_clogged(&self) -> bool {
+        self.kind != Kind::Client && self.out.len() - self.written > PEER_OUT_MAX
+    }
+
+    /// Writes the out-buffer as the other end takes it.
+    pub(crate) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        while self.written < self.out.len() {
+            match self.socket.get_ref().write(&self.out[self.written..]) {
+                Ok(n) => self.written += n,
+                Err(e) if e.kind() == ErrorKind::Interrupted => {}
+                Err(e) if e.kind() == ErrorKind::WouldBlock => {
+                    if ready!(self.socket.poll_writable(cx)).is_err() {
+                        self.end();
+                    }
+                }
+                Err(_) => self.end(),
+            }
+        }
+        self.written = 0;
+        self.out.clear();
+        self.out.shrink_to(OUT_KEPT);
+        Poll::Ready(())
+    }
+
+    /// Begins to close: what was sent is still written.
+    pub(crate) fn close(&mut self) {
+        if self.phase == Phase::Open {
+            self.phase = Phase::Closing;
+            self.wake();
+        }
+    }
+
+    /// Shuts our end, all being written.
+    pub(crate) fn shut(&mut self) {
+        let shut = self.socket.get_ref().shutdown(Shutdown::Write);
+        self.phase = if shut.is_ok() { Phase::Draining } else { Phase::Ended };
+    }
+
+    /// It is over, whatever was still to be written.
+    pub(crate) fn end(&mut self) {
+        self.phase = Phase::Ended;
+        self.out = Vec::new();
+        self.written = 0;
+        self.wake();
+    }
+
+    /// The unfinished line, for the last time.
+    pub(crate) fn take_tail(&mut self) -> Vec<u8> {
+        mem::take(&mut self.tail)
+    }
+}
+
+fn is_for_later(e: &io::Error) -> bool {
+    matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted)
+}

@@ -1,0 +1,62 @@
+//! The slices of one turn for one connection, as one write.
+
+use crate::connection::Connection;
+use pzog::{ConnId, Outputs, Slice};
+use std::io::IoSlice;
+
+/// Parts of one `writev`; more of them take another one.
+const PARTS: usize = 64;
+
+/// A block of answers to take any number of them from.
+const OK: &[u8] = b"OK\r\n";
+const OKS_IN_BLOCK: usize = 4096;
+static OKS: [u8; OK.len() * OKS_IN_BLOCK] = {
+    let mut block = [0; OK.len() * OKS_IN_BLOCK];
+    let mut i = 0;
+    while i < block.len() {
+        block[i] = OK[i % OK.len()];
+        i += 1;
+    }
+    block
+};
+
+/// Sends what `slices` name, which are all for this connection.
+pub(crate) fn send(connection: &mut Connection, slices: &[(ConnId, Slice)], outputs: &Outputs, input: &[u8]) {
+    let mut parts = [IoSlice::new(&[]); PARTS];
+    let mut filled = 0;
+    for (_, slice) in slices {
+        let (block, mut left) = block(*slice, outputs, input);
+        while left > 0 {
+            let part = &block[..left.min(block.len())];
+            left -= part.len();
+            parts[filled] = IoSlice::new(part);
+            filled += 1;
+            if filled == PARTS {
+                connection.send(&mut parts);
+                filled = 0;
+            }
+        }
+    }
+    if filled > 0 {
+        connection.send(&mut parts[..filled]);
+    }
+}
+
+/// The same bytes in a buffer of their own.
+pub(crate) fn copy(slice: Slice, outputs: &Outputs, input: &[u8]) -> Vec<u8> {
+    match slice {
+        Slice::Oks(n) => OK.repeat(n as usize),
+        other => outputs.bytes(other, input).to_vec(),
+    }
+}
+
+/// Where the bytes of a slice are, and how many they are; a block is repeated as often as needed.
+fn block<'a>(slice: Slice, outputs: &'a Outputs, input: &'a [u8]) -> (&'a [u8], usize) {
+    match slice {
+        Slice::Oks(n) => (&OKS, n as usize * OK.len()),
+        other => {
+            let bytes = outputs.bytes(other, input);
+            (bytes, bytes.len())
+        }
+    }
+}

@@ -1,0 +1,71 @@
+//! SIGHUP: ring.toml is read again, and the logs are opened anew under their names.
+
+use crate::daemon::{Daemon, Shared};
+use crate::signals::Signals;
+use pzog::Severity;
+use ringfile::RingFile;
+use std::io;
+use std::path::PathBuf;
+
+/// Where the ring comes from.
+pub(crate) struct Origin {
+    /// ring.toml.
+    pub(crate) path: PathBuf,
+    /// Whether all hosts are on this machine.
+    pub(crate) local: bool,
+}
+
+impl Origin {
+    /// Reads ring.toml.
+    pub(crate) fn load(&self) -> Result<RingFile, ringfile::Error> {
+        let file = RingFile::load(&self.path)?;
+        Ok(if self.local { file.local() } else { file })
+    }
+}
+
+/// Reloads at each SIGHUP. `running` is the file that the daemon was started with.
+pub(crate) async fn reload_at(signals: Signals, daemon: Shared, origin: Origin, running: RingFile) {
+    loop {
+        if let Err(e) = signals.next().await {
+            return log::error!("cannot wait for SIGHUP any more: {e}");
+        }
+        reload(&mut daemon.borrow_mut(), &origin, &running);
+    }
+}
+
+fn reload(daemon: &mut Daemon, origin: &Origin, running: &RingFile) {
+    let utc_seconds = daemon.clock.now().utc_seconds;
+    let access = daemon.access_log.reopen();
+    let error = daemon.reports.log.reopen();
+    report_reopened(daemon, utc_seconds, "access.log", access);
+    report_reopened(daemon, utc_seconds, "error.log", error);
+    match origin.load() {
+        Ok(file) => apply(daemon, utc_seconds, &file, running),
+        Err(e) => {
+            let why = e.to_string().lines().collect::<Vec<_>>().join("; ");
+            let text = format!("RELOAD refused, all stays as it was: {why}");
+            daemon.reports.node(utc_seconds, Severity::Error, text);
+        }
+    }
+    daemon.reports.log.write(utc_seconds);
+}
+
+fn report_reopened(daemon: &mut Daemon, utc_seconds: u64, name: &str, reopened: io::Result<()>) {
+    if let Err(e) = reopened {
+        let text = format!("REOPEN of {name} failed, the old file is written on: {e}");
+        daemon.reports.node(utc_seconds, Severity::Error, text);
+    }
+}
+
+fn apply(daemon: &mut Daemon, utc_seconds: u64, file: &RingFile, running: &RingFile) {
+    daemon.access_log.configure(&file.log, utc_seconds);
+    daemon.reports.log.configure(&file.log, utc_seconds);
+    daemon.reconfigure(file);
+    if file.hosts != running.hosts || file.scheme != running.scheme {
+        let text = "RELOAD took the settings; the hosts or the scheme of the ring have changed, too, \
+                    which needs a restart of every daemon";
+        daemon.reports.node(utc_seconds, Severity::Warning, text);
+    } else {
+        daemon.reports.node(utc_seconds, Severity::Info, "RELOAD done");
+    }
+}

@@ -1,0 +1,74 @@
+//! The task of a connection: waits until the socket can be read or written, and then takes a turn of the daemon.
+
+use crate::connection::{Kind, Phase};
+use crate::daemon::{Daemon, Shared};
+use crate::rt::Timer;
+use pzog::ConnId;
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+/// A connection that is being closed gets so long to take what was sent and to shut its end.
+const CLOSE: Duration = Duration::from_secs(5);
+
+/// Serves a connection to its end, which it reports to the node.
+pub(crate) async fn serve(daemon: Shared, conn: ConnId) {
+    let mut patience = None;
+    poll_fn(|cx| {
+        let mut daemon = daemon.borrow_mut();
+        let step = poll(&mut daemon, conn, &mut patience, cx);
+        daemon.progress();
+        step
+    })
+    .await;
+}
+
+fn poll(daemon: &mut Daemon, conn: ConnId, patience: &mut Option<Timer>, cx: &mut Context<'_>) -> Poll<()> {
+    loop {
+        let Some(connection) = daemon.connections.get_mut(conn) else { return Poll::Ready(()) };
+        connection.keep_waker(cx.waker());
+        match connection.phase {
+            Phase::Open => ready!(poll_open(daemon, conn, cx)),
+            Phase::Closing | Phase::Draining if is_over(patience, cx) => connection.end(),
+            Phase::Closing => {
+                ready!(connection.poll_flush(cx));
+                if connection.phase == Phase::Closing {
+                    connection.shut();
+                }
+            }
+            Phase::Draining => {
+                ready!(connection.poll_readable(cx));
+                daemon.discard(conn);
+            }
+            Phase::Ended => {
+                daemon.ended(conn);
+                return Poll::Ready(());
+            }
+        }
+    }
+}
+
+/// Writes what waits, then reads once if reading is allowed.
+fn poll_open(daemon: &mut Daemon, conn: ConnId, cx: &mut Context<'_>) -> Poll<()> {
+    let Some(connection) = daemon.connections.get_mut(conn) else { return Poll::Ready(()) };
+    let is_flushed = connection.poll_flush(cx).is_ready();
+    if connection.phase != Phase::Open {
+        return Poll::Ready(());
+    }
+    if connection.kind == Kind::Client && !is_flushed {
+        return Poll::Pending; // its answers pile up: it is not read until it takes them
+    }
+    if !daemon.may_read(conn) {
+        return Poll::Pending;
+    }
+    let Some(connection) = daemon.connections.get_mut(conn) else { return Poll::Ready(()) };
+    ready!(connection.poll_readable(cx));
+    daemon.read(conn);
+    Poll::Ready(())
+}
+
+fn is_over(patience: &mut Option<Timer>, cx: &mut Context<'_>) -> bool {
+    let timer = patience.get_or_insert_with(|| Timer::after(CLOSE));
+    Pin::new(timer).poll(cx).is_ready()
+}

@@ -1,0 +1,64 @@
+//! The orderly end: at most five seconds, whatever hangs.
+
+use crate::daemon::{Daemon, Shared};
+use crate::exit::{Exit, Failed};
+use crate::rt::{self, Task, Timer};
+use futures_lite::future;
+use pzog::Input;
+use std::future::poll_fn;
+use std::task::Poll;
+use std::time::{Duration, Instant};
+
+/// The node takes at most [`pzog::limits::STOP`]; the rest is for the last bytes and the last sync.
+const STOPPED_WITHIN: Duration = Duration::from_millis(4300);
+const FLUSHED_WITHIN: Duration = Duration::from_millis(4600);
+const SYNCED_WITHIN: Duration = Duration::from_millis(4900);
+
+/// Stops taking connections, lets the node finish, writes what is left and syncs it.
+pub(crate) async fn stop(daemon: &Shared, listeners: Vec<Task>) -> Result<(), Failed> {
+    let begun = Instant::now();
+    for listener in listeners {
+        listener.cancel().await;
+    }
+    daemon.borrow_mut().turn(Input::Stop);
+    if !until(daemon, |d| d.is_stopped, begun + STOPPED_WITHIN).await {
+        log::warn!("the end was not orderly: not everything was answered in time");
+    }
+    if !until(daemon, Daemon::is_flushed, begun + FLUSHED_WITHIN).await {
+        log::warn!("not everything was sent: somebody did not take it in time");
+    }
+    last_sync(daemon, begun + SYNCED_WITHIN).await
+}
+
+async fn last_sync(daemon: &Shared, deadline: Instant) -> Result<(), Failed> {
+    let (path, unsynced, held) = {
+        let mut daemon = daemon.borrow_mut();
+        let log = &mut daemon.access_log;
+        (log.path(), log.take_unsynced(), log.held_bytes())
+    };
+    let failed = |what: String| Failed::new(Exit::Io, format!("{}: {what}", path.display()));
+    if held > 0 {
+        return Err(failed(format!("{held} bytes could not be written; none of their lines was answered")));
+    }
+    let synced =
+        async { rt::unblock(move || unsynced.sync()).await.map_err(|e| failed(format!("cannot sync: {e}"))) };
+    let late = async {
+        Timer::at(deadline).await;
+        Err(failed("the disk did not sync in time".into()))
+    };
+    future::or(synced, late).await
+}
+
+/// Whether it came true before the deadline.
+async fn until(daemon: &Shared, is_true: impl Fn(&Daemon) -> bool, deadline: Instant) -> bool {
+    let watch = poll_fn(|cx| {
+        let mut daemon = daemon.borrow_mut();
+        daemon.watch(cx.waker());
+        if is_true(&daemon) { Poll::Ready(true) } else { Poll::Pending }
+    });
+    let late = async {
+        Timer::at(deadline).await;
+        false
+    };
+    future::or(watch, late).await
+}
