@@ -35,7 +35,8 @@ struct Awaited {
 /// How far messages have come.
 enum Progress {
     Reached,
-    Waiting,
+    /// Not yet; by this time it is too slow, if other hosts are waited for.
+    Waiting(Option<Time>),
     /// Too slow: so many of so many hosts have it.
     Pending(usize, usize),
 }
@@ -67,10 +68,7 @@ impl Node {
     /// Answers with this text, in its turn.
     pub(crate) fn answer(&mut self, conn: ConnId, client: &mut Client, text: &[u8], out: &mut Outputs) {
         if client.answers.is_empty() {
-            let start = out.small.len() as u32;
-            out.small.extend_from_slice(text);
-            let span = crate::event::Span { start, end: out.small.len() as u32 };
-            out.answer.push((conn, Slice::Small(span)));
+            put_answer(conn, text, out);
         } else {
             client.answers.0.push_back(Answer::Text(text.into()));
         }
@@ -90,9 +88,6 @@ impl Node {
             return push_oks(conn, 1, out);
         }
         client.answers.push_ok(Awaited { level, written: self.sync.written, seq, since: now });
-        if level > Level::Synced {
-            self.overdue_at.get_or_insert(now + self.settings.ack_timeout);
-        }
         if !core::mem::replace(&mut client.is_waiting, true) {
             self.waiting.push(conn);
         }
@@ -121,7 +116,7 @@ impl Node {
     fn release_answers_of(&mut self, now: Time, conn: ConnId, client: &mut Client, out: &mut Outputs) {
         while let Some(answer) = client.answers.0.pop_front() {
             match answer {
-                Answer::Text(text) => self.answer_now(conn, &text, out),
+                Answer::Text(text) => put_answer(conn, &text, out),
                 Answer::Reached(awaited, count) => match self.progress(now, awaited) {
                     Progress::Reached => push_oks(conn, count, out),
                     Progress::Pending(have, needed) => {
@@ -130,8 +125,8 @@ impl Node {
                             out.answer.push((conn, Slice::Small(span)));
                         }
                     }
-                    Progress::Waiting => {
-                        self.watch_overdue(awaited);
+                    Progress::Waiting(overdue_at) => {
+                        self.watch_overdue(overdue_at);
                         client.answers.0.push_front(answer);
                         return;
                     }
@@ -140,18 +135,8 @@ impl Node {
         }
     }
 
-    fn answer_now(&mut self, conn: ConnId, text: &[u8], out: &mut Outputs) {
-        let start = out.small.len() as u32;
-        out.small.extend_from_slice(text);
-        let span = crate::event::Span { start, end: out.small.len() as u32 };
-        out.answer.push((conn, Slice::Small(span)));
-    }
-
-    fn watch_overdue(&mut self, awaited: Awaited) {
-        if awaited.level > Level::Synced {
-            let at = awaited.since + self.settings.ack_timeout;
-            self.overdue_at = Some(self.overdue_at.map_or(at, |earlier| earlier.min(at)));
-        }
+    fn watch_overdue(&mut self, at: Option<Time>) {
+        self.overdue_at = [self.overdue_at, at].into_iter().flatten().min();
     }
 
     fn progress(&self, now: Time, awaited: Awaited) -> Progress {
@@ -159,22 +144,19 @@ impl Node {
         let needed = match awaited.level {
             Level::Journaled => return Progress::Reached,
             Level::Synced if here => return Progress::Reached,
-            Level::Synced => return Progress::Waiting,
-            Level::Majority => self.ring.len() / 2 + 1,
+            // Whatever the level, this host's own disk comes first; the end of the sync calls again.
+            _ if !here => return Progress::Waiting(None),
+            Level::Synced | Level::Majority => self.ring.len() / 2 + 1,
             Level::All => self.ring.len(),
         };
-        if !here {
-            return Progress::Waiting;
-        }
         let others = awaited.seq.map_or(0, |seq| {
             self.links.iter().filter(|l| l.told.is_some_and(|told| told.synced >= seq)).count()
         });
+        let overdue_at = awaited.since + self.settings.ack_timeout;
         match 1 + others {
             have if have >= needed => Progress::Reached,
-            have if awaited.seq.is_none() || awaited.since + self.settings.ack_timeout <= now => {
-                Progress::Pending(have, needed)
-            }
-            _ => Progress::Waiting,
+            have if awaited.seq.is_none() || overdue_at <= now => Progress::Pending(have, needed),
+            _ => Progress::Waiting(Some(overdue_at)),
         }
     }
 }
@@ -184,4 +166,9 @@ fn push_oks(conn: ConnId, count: u32, out: &mut Outputs) {
         Some((last, Slice::Oks(n))) if *last == conn => *n += count,
         _ => out.answer.push((conn, Slice::Oks(count))),
     }
+}
+
+fn put_answer(conn: ConnId, text: &[u8], out: &mut Outputs) {
+    let slice = out.put_bytes(&[text]);
+    out.answer.push((conn, slice));
 }

@@ -126,7 +126,7 @@ impl Node {
                     Some(wrapping) => {
                         path.last_direct = last;
                         let end = out.own[usize::from(wrapping)].len() as u32;
-                        self.send_or_keep(host, Slice::Own(wrapping, Span { start: 0, end }), out);
+                        self.send_or_keep(now, host, Slice::Own(wrapping, Span { start: 0, end }), out);
                     }
                 }
             }
@@ -137,10 +137,13 @@ impl Node {
     }
 
     /// Sends some of this turn's bytes to a host, or keeps them until that can be.
-    fn send_or_keep(&mut self, host: HostIndex, slice: Slice, out: &mut Outputs) {
+    fn send_or_keep(&mut self, now: Time, host: HostIndex, slice: Slice, out: &mut Outputs) {
         let link = &mut self.links[host.index()];
-        match &link.up {
-            Some(up) if link.outbox.is_empty() && link.path.hold.is_none() => out.send.push((up.conn, slice)),
+        match &mut link.up {
+            Some(up) if link.outbox.is_empty() && link.path.hold.is_none() => {
+                up.used = now;
+                out.send.push((up.conn, slice));
+            }
             _ => {
                 if let Slice::Own(..) = slice {
                     link.path.kept_from.get_or_insert(self.own.first_of_turn);
@@ -220,7 +223,14 @@ impl Node {
     }
 
     /// Sends a message to one host only, in a stream that no third host holds.
-    pub(crate) fn send_targeted(&mut self, to: HostIndex, stamp: &Stamp, text: &[u8], out: &mut Outputs) {
+    pub(crate) fn send_targeted(
+        &mut self,
+        now: Time,
+        to: HostIndex,
+        stamp: &Stamp,
+        text: &[u8],
+        out: &mut Outputs,
+    ) {
         let name = StreamName { origin: self.me, addressee: Some(to), incarnation: self.incarnation };
         let stream = self.streams.open(name, &self.ring);
         let stream = self.streams.get_mut(stream);
@@ -235,7 +245,7 @@ impl Node {
         let line = Slice::Small(Span { start, end: out.small.len() as u32 });
         let version_1 = self.links[to.index()].version_1;
         if self.links[to.index()].up.is_some() || version_1.is_none() {
-            self.send_or_keep(to, line, out);
+            self.send_or_keep(now, to, line, out);
         }
         if let Some(conn) = version_1 {
             put_version_1(conn, text, out);
@@ -268,10 +278,8 @@ impl Link {
     }
 }
 
+/// Sends a message as version 1 has it.
 pub(crate) fn put_version_1(conn: ConnId, text: &[u8], out: &mut Outputs) {
-    let start = out.small.len() as u32;
-    for part in [b"0", text, b"\r\n"] {
-        out.small.extend_from_slice(part);
-    }
-    out.send.push((conn, Slice::Small(Span { start, end: out.small.len() as u32 })));
+    let line = out.put_bytes(&[b"0", text, b"\r\n"]);
+    out.send.push((conn, line));
 }

@@ -186,19 +186,26 @@ impl Node {
         let stamp = self.stamp(now);
         // Only this host's own disk counts: there is no third host that could have it.
         let level = client.level.unwrap_or(self.settings.ack).min(Level::Synced);
-        self.take_wrapped(wrapping, &stamp, text, out);
+        self.take_wrapped(now.mono, wrapping, &stamp, text, out);
         self.sync.urgent |= level > Level::Journaled;
         self.answer_at(now.mono, conn, client, level, None, out);
         Ok(())
     }
 
     /// Follows the wrapping table for a line without an origin: forwards it, then logs it.
-    pub(crate) fn take_wrapped(&mut self, wrapping: u8, stamp: &Stamp, text: &[u8], out: &mut Outputs) {
+    pub(crate) fn take_wrapped(
+        &mut self,
+        now: Time,
+        wrapping: u8,
+        stamp: &Stamp,
+        text: &[u8],
+        out: &mut Outputs,
+    ) {
         self.counters.taken += 1;
         if wrapping > 0 {
             let target = next_hop_of_client(&self.ring, self.me, wrapping);
             if target != self.me {
-                self.send_targeted(target, stamp, text, out);
+                self.send_targeted(now, target, stamp, text, out);
             }
         }
         self.log(&[stamp.as_bytes(), b" ", text], out);
@@ -223,18 +230,17 @@ impl Node {
         self.close_older_client_of(session, conn, out);
         client.session = Some(Numbering { session, token: hello.token, next: hello.next.unwrap_or(1) });
         client.level = hello.ack;
-        let span = out.put_small(format_args!("OK {known_upto}\r\n"));
-        let text = out.small[span.range()].to_vec();
-        self.answer(conn, client, &text, out);
+        self.answer(conn, client, alloc::format!("OK {known_upto}\r\n").as_bytes(), out);
         Ok(())
     }
 
     /// The newest connection with a token closes the older one.
     fn close_older_client_of(&mut self, session: u32, newest: ConnId, out: &mut Outputs) {
-        let has_session = |c: &Client| c.session.is_some_and(|s| s.session == session) && !c.ending;
-        let older =
-            self.clients.iter().find(|(conn, c)| *conn != newest && has_session(c)).map(|(conn, _)| conn);
-        if let Some(older) = older {
+        let Some(older) = self.sessions.hand_over(session, newest).filter(|older| *older != newest) else {
+            return;
+        };
+        let still_uses_it = |c: &mut Client| c.session.is_some_and(|s| s.session == session) && !c.ending;
+        if self.clients.get_mut(older).is_some_and(still_uses_it) {
             self.dismiss(older, Refusal::Replaced, out);
         }
     }

@@ -34,6 +34,9 @@ impl Node {
     ) {
         let Some(mut peer) = self.peers.take(conn) else { return };
         let taken = self.take_data(now.mono, &mut peer, bytes, line, out);
+        if let Some(up) = peer.host.and_then(|host| self.links[host.index()].up.as_mut()) {
+            up.used = now.mono;
+        }
         self.peers.put(conn, peer);
         if let Err(refusal) = taken {
             self.refuse_peer_line(conn, refusal, &bytes[line.range()], out);
@@ -100,10 +103,9 @@ impl Node {
 
     /// The stream of a data line, and what stands behind its name and dot. Mostly the same as the line before.
     fn find_stream<'a>(&mut self, peer: &mut Peer, line: &'a [u8]) -> Result<(u32, &'a [u8]), Refusal> {
-        if let Some(stream) = peer.last_stream {
-            if let Some(behind) = line.strip_prefix(&*self.streams.get(stream).head) {
-                return Ok((stream, behind));
-            }
+        let same = peer.last_stream.and_then(|s| Some((s, line.strip_prefix(&*self.streams.get(s).head)?)));
+        if let Some(found) = same {
+            return Ok(found);
         }
         let dot = memchr::memchr(b'.', line).ok_or(Refusal::Malformed)?;
         let name = StreamName::parse(&line[..dot], &self.ring).map_err(|bad| match bad {

@@ -16,6 +16,7 @@ use crate::event::{ConnId, Outputs, Severity, Slice, Source, Span};
 use crate::limits::{HANDSHAKE, HANDSHAKES_MAX, PROBE};
 use crate::node::Node;
 use crate::peer::{Peer, Phase};
+use crate::report::Excerpt;
 use crate::ring::HostIndex;
 use crate::settings::Connect;
 use crate::time::Time;
@@ -111,8 +112,10 @@ impl Node {
     pub(crate) fn peer_accepted(&mut self, now: Time, conn: ConnId, out: &mut Outputs) {
         let unfinished = self.peers.iter().filter(|(_, p)| p.phase == Phase::Greeting).count();
         self.peers.insert(conn, Peer::new(Phase::Greeting, None, now));
+        let why =
+            if self.is_stopping() { "stopping" } else { "too many connections that have not said HELLO" };
         if unfinished >= HANDSHAKES_MAX || self.is_stopping() {
-            self.refuse_peer(conn, 300, "too many connections that have not said HELLO", out);
+            self.refuse_peer(conn, 300, why, b"", out);
         }
     }
 
@@ -145,12 +148,12 @@ impl Node {
         let hello = match HelloForm::parse(rest) {
             HelloForm::Current(hello) => hello,
             HelloForm::Version1(name) => return self.version_1_hello(conn, name, out),
-            HelloForm::OtherVersion => return self.refuse_peer(conn, 502, "this is version 2", out),
-            HelloForm::Malformed => return self.refuse_peer(conn, 501, "malformed HELLO", out),
+            HelloForm::OtherVersion => return self.refuse_peer(conn, 502, "this is version 2", rest, out),
+            HelloForm::Malformed => return self.refuse_peer(conn, 501, "malformed HELLO", rest, out),
         };
-        let Some(host) = self.check_hello(conn, &hello, None, out) else { return };
+        let Some(host) = self.check_hello(conn, &hello, None, rest, out) else { return };
         if !self.wins_handshake(conn, host, out) {
-            return self.refuse_peer(conn, 300, "this pair is connecting already", out);
+            return self.refuse_peer(conn, 300, "this pair is connecting already", rest, out);
         }
         match self.links[host.index()].up {
             None => self.admit(now, conn, out),
@@ -164,6 +167,7 @@ impl Node {
         conn: ConnId,
         hello: &Hello<'_>,
         dialed: Option<HostIndex>,
+        line: &[u8],
         out: &mut Outputs,
     ) -> Option<HostIndex> {
         let speaker = self.ring.find(hello.speaker);
@@ -176,7 +180,7 @@ impl Node {
             Some(_) => None,
         };
         if let Some((code, why)) = refusal {
-            self.refuse_peer(conn, code, why, out);
+            self.refuse_peer(conn, code, why, line, out);
             return None;
         }
         let peer = self.peers.get_mut(conn)?;
@@ -232,7 +236,7 @@ impl Node {
                 ),
             );
         }
-        self.refuse_peer(newcomer, 300, "this host is linked, and the link lives", out);
+        self.refuse_peer(newcomer, 300, "this host is linked, and the link lives", b"", out);
     }
 
     /// Answers a `HELLO`.
@@ -248,9 +252,9 @@ impl Node {
     pub(crate) fn peer_hello_ok(&mut self, now: Time, conn: ConnId, rest: &[u8], out: &mut Outputs) {
         let dialed = self.peers.get_mut(conn).and_then(|p| p.dialed);
         let HelloForm::Current(hello) = HelloForm::parse(rest) else {
-            return self.refuse_peer(conn, 501, "malformed answer to HELLO", out);
+            return self.refuse_peer(conn, 501, "malformed answer to HELLO", rest, out);
         };
-        if let Some(host) = self.check_hello(conn, &hello, dialed, out) {
+        if let Some(host) = self.check_hello(conn, &hello, dialed, rest, out) {
             self.links[host.index()].told = None;
             self.set_phase(conn, Phase::Telling, now + HANDSHAKE);
         }
@@ -353,8 +357,10 @@ impl Node {
     /// A connection that names a host of the ring and nothing else speaks version 1.
     fn version_1_hello(&mut self, conn: ConnId, name: &[u8], out: &mut Outputs) {
         let host = match self.ring.find(name) {
-            None => return self.refuse_peer(conn, 504, "no host of that name in my ring", out),
-            Some(host) if host == self.me => return self.refuse_peer(conn, 504, "that is my own name", out),
+            None => return self.refuse_peer(conn, 504, "no host of that name in my ring", name, out),
+            Some(host) if host == self.me => {
+                return self.refuse_peer(conn, 504, "that is my own name", name, out);
+            }
             Some(host) => host,
         };
         if let Some(older) = self.links[host.index()].version_1.replace(conn) {
@@ -366,10 +372,15 @@ impl Node {
         out.report(Severity::Info, Source::Host(host), format_args!("UP version 1"));
     }
 
-    /// Says no, with the reason, and closes.
-    pub(crate) fn refuse_peer(&mut self, conn: ConnId, code: u16, why: &str, out: &mut Outputs) {
-        out.report(Severity::Warning, Source::Conn(conn), format_args!("REFUSED {code} {why}"));
+    /// Says no, with the reason, and closes. The refused line, if it was one, goes to error.log.
+    pub(crate) fn refuse_peer(&mut self, conn: ConnId, code: u16, why: &str, line: &[u8], out: &mut Outputs) {
         self.counters.refused += 1;
+        let source = Source::Conn(conn);
+        if line.is_empty() {
+            out.report(Severity::Warning, source, format_args!("REFUSED {code} {why}"));
+        } else {
+            out.report(Severity::Warning, source, format_args!("REFUSED {code} {why}: {}", Excerpt(line)));
+        }
         let span = out.put_small(format_args!("ERR {code} {why}\r\n"));
         out.send.push((conn, Slice::Small(span)));
         self.close_peer(conn, out);
@@ -414,9 +425,8 @@ impl Node {
     }
 
     pub(crate) fn send_text(&mut self, conn: ConnId, text: &[u8], out: &mut Outputs) {
-        let start = out.small.len() as u32;
-        out.small.extend_from_slice(text);
-        out.send.push((conn, Slice::Small(Span { start, end: out.small.len() as u32 })));
+        let line = out.put_bytes(&[text]);
+        out.send.push((conn, line));
     }
 
     /// Dials whom it is time to dial.

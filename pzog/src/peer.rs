@@ -136,15 +136,12 @@ impl Node {
                 }
             }
             (Some(PeerLine::Bye(why)), _) => self.peer_bye(now.mono, conn, why, out),
-            (_, Phase::Greeting | Phase::Telling | Phase::Questioning) => {
-                out.report_refused(Source::Conn(conn), Refusal::UnknownVerb, line);
-                self.refuse_peer(conn, 501, "HELLO comes first", out);
-            }
             _ => self.refuse_peer_line(conn, Refusal::UnknownVerb, line, out),
         }
     }
 
-    /// A line that is not accepted: counted and reported. There is nobody to answer.
+    /// A line that is not accepted: counted and reported. On a link there is nobody to answer; a connection that
+    /// is not a link yet is closed.
     pub(crate) fn refuse_peer_line(
         &mut self,
         conn: ConnId,
@@ -152,12 +149,12 @@ impl Node {
         line: &[u8],
         out: &mut Outputs,
     ) {
+        let greets = |p: &mut Peer| matches!(p.phase, Phase::Greeting | Phase::Telling | Phase::Questioning);
+        if self.peers.get_mut(conn).is_some_and(greets) {
+            return self.refuse_peer(conn, 501, "a handshake comes first", line, out);
+        }
         self.counters.refused += 1;
         out.report_refused(Source::Conn(conn), refusal, line);
-        let greets = |p: &&mut Peer| matches!(p.phase, Phase::Greeting | Phase::Telling | Phase::Questioning);
-        if self.peers.get_mut(conn).as_ref().is_some_and(greets) {
-            self.refuse_peer(conn, 501, "HELLO comes first", out);
-        }
     }
 
     /// `ERR` instead of an answer to our `HELLO`.
@@ -209,7 +206,7 @@ impl Node {
             ([wrapping @ b'0'..=b'2', text @ ..], _) => match text::check(text) {
                 Ok(()) => {
                     let stamp = self.stamp(now);
-                    self.take_wrapped(wrapping - b'0', &stamp, text, out);
+                    self.take_wrapped(now.mono, wrapping - b'0', &stamp, text, out);
                     self.send_text(conn, b"OK\r\n", out);
                 }
                 Err(bad) => self.refuse_peer_line(conn, Refusal::Text(bad), line, out),

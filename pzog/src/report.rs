@@ -1,6 +1,6 @@
 //! What error.log is told, and what a refused line is answered.
 
-use crate::event::{Outputs, Report, Severity, Source, Span};
+use crate::event::{Outputs, Report, Severity, Slice, Source, Span};
 use crate::limits::{CLIENT_SKEW_SECONDS, EXCERPT_MAX, LINE_MAX};
 use crate::text::BadText;
 use crate::wire::Text;
@@ -114,6 +114,13 @@ impl Outputs {
         let start = self.small.len() as u32;
         let _ = Text(&mut self.small).write_fmt(args);
         Span { start, end: self.small.len() as u32 }
+    }
+
+    /// Adds bytes to [`Outputs::small`], to be sent or answered.
+    pub(crate) fn put_bytes(&mut self, parts: &[&[u8]]) -> Slice {
+        let start = self.small.len() as u32;
+        parts.iter().for_each(|part| self.small.extend_from_slice(part));
+        Slice::Small(Span { start, end: self.small.len() as u32 })
     }
 
     /// Adds a line for error.log.

@@ -1,6 +1,7 @@
 //! Client sessions: which numbers of which session are known here, so that a repeat, through whatever host, is
 //! logged once.
 
+use crate::event::ConnId;
 use crate::limits::{SESSION_AGE, SESSION_HOLES_MAX, SESSION_RECENT, SESSIONS_MAX, TOKEN_MAX};
 use crate::time::Time;
 use alloc::collections::{BTreeMap, VecDeque};
@@ -51,6 +52,8 @@ pub(crate) struct Session {
     /// Number and content of the last ones.
     recent: VecDeque<(u64, u64)>,
     used: Time,
+    /// The newest connection that named it.
+    conn: Option<ConnId>,
 }
 
 impl Session {
@@ -130,7 +133,8 @@ impl Sessions {
         if self.by_token.len() >= SESSIONS_MAX {
             return None;
         }
-        let session = Some(Session { token, known: Vec::new(), recent: VecDeque::new(), used: now });
+        let session =
+            Some(Session { token, known: Vec::new(), recent: VecDeque::new(), used: now, conn: None });
         let index = match self.free.pop() {
             Some(index) => {
                 self.sessions[index as usize] = session;
@@ -148,6 +152,11 @@ impl Sessions {
     /// A session by its index, unless it was forgotten.
     pub(crate) fn get(&self, index: u32) -> Option<&Session> {
         self.sessions.get(index as usize)?.as_ref()
+    }
+
+    /// Gives a session to a connection; returns the one that had it.
+    pub(crate) fn hand_over(&mut self, index: u32, conn: ConnId) -> Option<ConnId> {
+        self.sessions.get_mut(index as usize)?.as_mut()?.conn.replace(conn)
     }
 
     /// Whether `index` is still the session of `token`.

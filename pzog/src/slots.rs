@@ -59,9 +59,4 @@ impl<T> Slots<T> {
     pub(crate) fn iter(&self) -> impl Iterator<Item = (ConnId, &T)> {
         self.slots.iter().enumerate().filter_map(|(i, s)| Some((ConnId(i as u32), s.as_deref()?)))
     }
-
-    /// All that are not taken out.
-    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = (ConnId, &mut T)> {
-        self.slots.iter_mut().enumerate().filter_map(|(i, s)| Some((ConnId(i as u32), s.as_deref_mut()?)))
-    }
 }
