@@ -1,4 +1,54 @@
 //! The protocol of the zog message ring as a pure state machine: inputs and time in, outputs out.
+//!
+//! A [`Node`] is one host of a ring. It does no I/O, reads no clock, draws no entropy of its own and iterates no
+//! hash map: given the same inputs at the same times it does the same, so that a test can run rings of it at any
+//! speed and again. `docs/PROTOCOL.md` tells the protocol; these modules are its parts:
+//!
+//! | module | its job |
+//! | --- | --- |
+//! | [`event`] | what goes in, what comes out, and in which order it is carried out |
+//! | [`node`] | the state, and what every turn ends with |
+//! | `client`, `session`, `ack` | clients, their numbered messages, and their answers |
+//! | `broadcast`, `relay` | own messages on their way; who passes on what to whom |
+//! | `link`, `peer`, `data`, `stream`, `watermark` | connections of the ring port, what comes over them, who has what |
+//! | [`wire`], [`text`], [`time`], [`ring`] | lines, characters, times, places in the ring |
+//! | [`settings`], [`limits`], [`report`] | what a person may turn; every bound; what error.log is told |
+//!
+//! # The contract
+//!
+//! One input, then all of its outputs, then the next input. [`Node::handle`] empties [`Outputs`] and fills it
+//! anew; whoever drives the node carries out everything in it, in the order that [`event`] states, before it
+//! calls again. An output that is dropped is a message lost. What comes of an output is a later input.
+//!
+//! ```
+//! use pzog::{ConnId, HostIndex, Identity, Input, Node, Now, Outputs, Ring, Scheme, Settings, Time};
+//!
+//! let ring = Ring::new(vec!["MV".into()], Scheme::Receiver)?; // a ring of one: no socket
+//! let me = Identity { ring, me: HostIndex(0), incarnation: 1, process: 1, seed: 1 };
+//! let mut node = Node::new(me, Settings::default());
+//! let mut out = Outputs::default();
+//! let (mut access_log, mut answered) = (Vec::new(), 0);
+//!
+//! let conn = ConnId(0);
+//! let mut inputs = vec![
+//!     Input::Deadline,
+//!     Input::ClientConnected { conn },
+//!     Input::ClientLines { conn, bytes: b"MSG hello\r\n" },
+//! ];
+//! inputs.reverse();
+//! while let Some(input) = inputs.pop() {
+//!     let now = Now { mono: Time(0), utc_seconds: 1_795_229_502 };
+//!     node.handle(now, input, &mut out);
+//!     access_log.extend_from_slice(&out.log); // then peers, then the log, then answers, then the rest
+//!     answered += out.answer.len();
+//!     if out.sync {
+//!         inputs.push(Input::Synced { ok: true }); // the disk has it
+//!     }
+//! }
+//! assert_eq!(access_log, b"20261121T025142Z hello\n");
+//! assert_eq!(answered, 1);
+//! # Ok::<(), pzog::RingError>(())
+//! ```
 #![no_std]
 
 extern crate alloc;
