@@ -71,6 +71,17 @@ impl Node {
         }
     }
 
+    pub(crate) fn client_finished(&mut self, conn: ConnId, rest: &[u8], out: &mut Outputs) {
+        let Some(mut client) = self.clients.take(conn) else { return };
+        if !client.ending {
+            if !rest.is_empty() && !client.lines.skipping {
+                self.refuse(conn, &mut client, Refusal::Unterminated, rest, out);
+            }
+            self.end_client(conn, &mut client, out);
+        }
+        self.clients.put(conn, client);
+    }
+
     /// A client has sent something.
     pub(crate) fn client_lines(&mut self, now: Now, conn: ConnId, bytes: &[u8], out: &mut Outputs) -> usize {
         let Some(mut client) = self.clients.take(conn) else { return bytes.len() };

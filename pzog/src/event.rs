@@ -32,6 +32,14 @@ pub enum Input<'a> {
         /// An unfinished line kept from before, and what was read.
         bytes: &'a [u8],
     },
+    /// A client will send nothing more (it has shut its end), but may still read its answers. The node closes the
+    /// connection once it has them all.
+    ClientFinished {
+        /// The client's connection.
+        conn: ConnId,
+        /// What it left unfinished.
+        rest: &'a [u8],
+    },
     /// A client's connection has ended, from whatever side.
     ClientClosed {
         /// The connection, free after this turn.

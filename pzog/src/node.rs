@@ -159,6 +159,7 @@ impl Node {
             Input::ClientLines { conn, bytes } => consumed = self.client_lines(now, conn, bytes, out),
             Input::PeerLines { conn, bytes } => consumed = self.peer_lines(now, conn, bytes, out),
             Input::ClientConnected { conn } => self.client_connected(now.mono, conn, out),
+            Input::ClientFinished { conn, rest } => self.client_finished(conn, rest, out),
             Input::ClientClosed { conn, rest } => self.client_closed(conn, rest, out),
             Input::PeerAccepted { conn } => self.peer_accepted(now.mono, conn, out),
             Input::PeerDialed { conn, host } => self.peer_dialed(now.mono, conn, host, out),
