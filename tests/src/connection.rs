@@ -1,8 +1,9 @@
 //! A bare connection to a port: what `nc` would do.
 
+use crate::wait::wait_until;
 use rustix::net::sockopt::set_socket_recv_buffer_size;
 use std::io::{self, BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::time::Duration;
 
 /// An answer that does not come within this time fails the test.
@@ -29,12 +30,25 @@ impl Connection {
         Connection::over(TcpStream::connect(address).expect("somebody listens"))
     }
 
-    /// A connection that somebody made to us.
+    /// The next connection that somebody makes to us.
     ///
     /// # Panics
-    /// If the socket is broken.
+    /// If nobody does in time.
     #[must_use]
-    pub fn over(stream: TcpStream) -> Connection {
+    #[track_caller]
+    pub fn accepted_by(listener: &TcpListener) -> Connection {
+        listener.set_nonblocking(true).expect("a listener that does not block");
+        let mut accepted = None;
+        wait_until("somebody connects to us", || {
+            accepted = listener.accept().ok();
+            accepted.is_some()
+        });
+        let (stream, _) = accepted.expect("a connection");
+        stream.set_nonblocking(false).expect("a connection that blocks");
+        Connection::over(stream)
+    }
+
+    fn over(stream: TcpStream) -> Connection {
         stream.set_nodelay(true).expect("TCP_NODELAY");
         stream.set_read_timeout(Some(ANSWER)).expect("a timeout for reading");
         let lines = BufReader::new(stream.try_clone().expect("a second handle of the socket"));

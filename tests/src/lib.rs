@@ -16,7 +16,7 @@ pub use binaries::{sprog, zog};
 pub use connection::Connection;
 pub use daemon::Daemon;
 pub use load::{Load, Sent};
-pub use logs::{count_of, texts};
+pub use logs::{count_of, counts, texts};
 pub use process_info::{established_on, peak_memory, raise_open_files};
 pub use ring::{Plan, Ring};
 pub use wait::{DEADLINE, wait_until};

@@ -1,5 +1,7 @@
 //! What stands in an access.log.
 
+use std::collections::HashMap;
+
 /// The texts of log lines, in their order, without the times in front.
 ///
 /// # Panics
@@ -17,6 +19,20 @@ fn text(line: &str) -> &str {
         Some((time, text)) if pzog::Stamp::parse(time.as_bytes()).is_some() => text,
         _ => panic!("not a line of an access.log: {line:?}"),
     }
+}
+
+/// How often each text stands in the log.
+///
+/// # Panics
+/// If a line does not have the form of one.
+#[must_use]
+#[track_caller]
+pub fn counts(log: &str) -> HashMap<&str, usize> {
+    let mut counts = HashMap::new();
+    for text in texts(log) {
+        *counts.entry(text).or_default() += 1;
+    }
+    counts
 }
 
 /// How many lines of the log have this text.

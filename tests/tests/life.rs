@@ -3,7 +3,7 @@
 use rustix::process::Signal;
 use std::net::TcpListener;
 use std::time::Duration;
-use tests::{Load, Plan, Ring, Sent, count_of, texts};
+use tests::{Load, Plan, Ring, Sent, counts, texts};
 
 /// An orderly stop takes at most this.
 const STOP: Duration = Duration::from_secs(5);
@@ -12,11 +12,13 @@ const STOP: Duration = Duration::from_secs(5);
 fn assert_delivered(ring: &Ring, hosts: &[usize], sent: &Sent) {
     for &host in hosts {
         let log = ring.all_access_logs(host);
+        let counts = counts(&log);
+        let count = |text: &String| counts.get(text.as_str()).copied().unwrap_or(0);
         for text in &sent.ok {
-            assert_eq!(count_of(&log, text), 1, "{text:?} was answered OK; log of {}", ring.name(host));
+            assert_eq!(count(text), 1, "{text:?} was answered OK; log of {}", ring.name(host));
         }
         for text in &sent.unanswered {
-            assert!(count_of(&log, text) <= 1, "{text:?} stands twice in the log of {}", ring.name(host));
+            assert!(count(text) <= 1, "{text:?} stands twice in the log of {}", ring.name(host));
         }
     }
 }

@@ -148,7 +148,7 @@ fn a_peer_that_is_dialled_and_answers_nonsense_is_dialled_again() {
     let ours = TcpListener::bind(ring.ring_address(1)).expect("a leased port is free");
     ring.spawn(0).wait_ready();
     for _ in 0..3 {
-        let mut dialled = Connection::over(ours.accept().expect("A dials").0);
+        let mut dialled = Connection::accepted_by(&ours);
         assert!(dialled.line().starts_with("HELLO org.xlattice.pzog/2.0 B A "));
         dialled.send("220 mail.example.org ESMTP\r\n");
         let _ = dialled.rest();
