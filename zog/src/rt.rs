@@ -8,8 +8,9 @@ use async_std::task;
 use std::future::Future;
 
 /// Runs the daemon on this thread until `future` is done; the tasks of [`spawn`] run meanwhile.
-pub(crate) fn run<T>(future: impl Future<Output = T>) -> T {
-    task::block_on(future)
+pub(crate) fn run<T: 'static>(future: impl Future<Output = T> + 'static) -> T {
+    // As a task it is polled when it is woken; directly, it would be polled at every wake of any task.
+    task::block_on(async { task::spawn_local(future).await })
 }
 
 /// A task on this thread. Dropping the handle lets it go on.

@@ -33,7 +33,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<Exit, Failed> {
     let (state, logs) = directories(args, &file.hosts[me].name);
     let _lock = state_dir::lock(&state)?;
     state_dir::create(&logs, "--log-dir")?;
-    rt::run(live(origin, file, HostIndex(me as u8), &logs))?;
+    rt::run(live(origin, file, HostIndex(me as u8), logs))?;
     Ok(Exit::Success)
 }
 
@@ -54,14 +54,14 @@ fn directories(args: &RunArgs, name: &str) -> (PathBuf, PathBuf) {
     (or(&args.state_dir, "state", "/var/lib/zog"), or(&args.log_dir, "log", "/var/log/zog"))
 }
 
-async fn live(origin: Origin, file: RingFile, me: HostIndex, logs: &Path) -> Result<(), Failed> {
+async fn live(origin: Origin, file: RingFile, me: HostIndex, logs: PathBuf) -> Result<(), Failed> {
     let signal = |e| Failed::new(Exit::Io, format!("cannot wait for signals: {e}"));
     let stop_signals = Signals::stop().map_err(signal)?;
     let reload_signals = Signals::reload().map_err(signal)?;
     let host = &file.hosts[me.index()];
     let ring = listener::open(&host.address, host.ring_port, "ring").await?;
     let clients = listener::open(&host.address, host.client_port, "client").await?;
-    let daemon = assemble(&file, me, logs)?;
+    let daemon = assemble(&file, me, &logs)?;
     announce(&host.name, &ring, &clients)
         .map_err(|e| Failed::new(Exit::Io, format!("cannot write to standard output: {e}")))?;
 
