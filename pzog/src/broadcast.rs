@@ -114,7 +114,7 @@ impl Node {
         }
     }
 
-    /// The end of a turn: sends what it made, then settles the ways anew.
+    /// The end of a turn: sends what it made.
     pub(crate) fn send_own(&mut self, now: Time, out: &mut Outputs) {
         if self.own.wrappings.take().is_some() {
             let last = self.streams.get(OWN).journaled;
@@ -131,6 +131,10 @@ impl Node {
                 }
             }
         }
+    }
+
+    /// Settles the ways to all hosts anew, after whatever happened to links in this turn.
+    pub(crate) fn settle_paths(&mut self, now: Time, out: &mut Outputs) {
         for host in self.others() {
             self.settle_path(host, now, out);
         }

@@ -96,9 +96,12 @@ pub(crate) struct Sync {
     /// Somebody waits for what was written: sync in this turn.
     pub(crate) urgent: bool,
     at: Option<Time>,
+    /// A sync has failed: there will be no other.
+    has_failed: bool,
 }
 
-/// An orderly stop: first the clients get their answers, then the peers are told.
+/// An orderly stop: first the clients get their answers, then the peers are told; when all of them have answered,
+/// nothing can come any more that would have to be passed on.
 #[derive(Clone, Copy, Debug)]
 struct Stopping {
     deadline: Time,
@@ -204,6 +207,7 @@ impl Node {
     fn finish_turn(&mut self, now: Time, out: &mut Outputs) {
         self.send_own(now, out);
         self.tend_links(now, out);
+        self.settle_paths(now, out);
         self.tell_watermarks(now, out);
         self.begin_sync(now, out);
         if self.release || self.overdue_at.is_some_and(|at| at <= now) {
@@ -226,7 +230,7 @@ impl Node {
     /// Asks for a sync if somebody waits for one, or it is time.
     fn begin_sync(&mut self, now: Time, out: &mut Outputs) {
         let sync = &mut self.sync;
-        if sync.written == sync.syncing.unwrap_or(sync.synced) {
+        if sync.has_failed || sync.written == sync.syncing.unwrap_or(sync.synced) {
             return;
         }
         let at = *sync.at.get_or_insert(now + SYNC_WITHIN);
@@ -256,7 +260,7 @@ impl Node {
             Source::Node,
             format_args!("SYNC FAILED: what was logged since the last sync may not be on the disk; stopping"),
         );
-        self.sync.at = None;
+        self.sync = Sync { has_failed: true, at: None, ..core::mem::take(&mut self.sync) };
         self.drop_waiting_clients(out);
         self.stop(now);
     }
@@ -272,8 +276,11 @@ impl Node {
             self.stopping = Some(Stopping { bye_said: true, ..stopping });
             self.say_bye_to_all(now, "stopping", out);
         }
-        let linked = self.peers.iter().any(|(_, p)| p.phase == Phase::ByeSaid);
-        out.stopped = late || (self.waiting.is_empty() && !linked);
+        let unanswered = self.peers.iter().any(|(_, p)| p.phase == Phase::ByeSaid);
+        out.stopped = late || (self.waiting.is_empty() && !unanswered);
+        if out.stopped {
+            self.close_all_peers(out);
+        }
     }
 
     fn close_idle_clients(&mut self, now: Time, out: &mut Outputs) {

@@ -50,6 +50,8 @@ pub(crate) enum Phase {
     Up,
     /// We have said `BYE`: what it still sends is taken.
     ByeSaid,
+    /// We have said `BYE` and it has answered: closed when all others have, too.
+    ByeAnswered,
     /// It has said `BYE`: what it still sends is taken, and it gets nothing more.
     ByeHeard,
     /// A version 1 peer.
@@ -78,9 +80,9 @@ impl Peer {
         }
     }
 
-    /// Whether messages are taken from it.
-    fn may_send_data(&self) -> bool {
-        matches!(self.phase, Phase::Up | Phase::ByeSaid | Phase::ByeHeard)
+    /// The link is up, or was and is being left: messages are taken from it.
+    fn was_up(&self) -> bool {
+        matches!(self.phase, Phase::Up | Phase::ByeSaid | Phase::ByeAnswered | Phase::ByeHeard)
     }
 }
 
@@ -99,7 +101,7 @@ impl Node {
                 return bytes.len();
             };
             let Some((line, refusal)) = peer.lines.next(bytes, &mut at) else { return at };
-            let is_data = peer.may_send_data() && bytes[line.range()].first().is_some_and(u8::is_ascii_digit);
+            let is_data = peer.was_up() && bytes[line.range()].first().is_some_and(u8::is_ascii_digit);
             match refusal {
                 Some(refusal) => self.refuse_peer_line(conn, refusal, &bytes[line.range()], out),
                 None if is_data => self.peer_data(now, conn, bytes, line, out),
@@ -111,7 +113,7 @@ impl Node {
     /// A line other than data.
     fn peer_line(&mut self, now: Now, conn: ConnId, line: &[u8], out: &mut Outputs) {
         let Some(peer) = self.peers.get_mut(conn) else { return };
-        let (phase, dialed) = (peer.phase, peer.dialed);
+        let (phase, dialed, was_up) = (peer.phase, peer.dialed, peer.was_up());
         match (PeerLine::parse(line), phase) {
             (_, Phase::Version1) => self.version_1_line(now, conn, line, out),
             (Some(PeerLine::Hello(rest)), Phase::Greeting) if dialed.is_none() => {
@@ -123,13 +125,13 @@ impl Node {
             (Some(PeerLine::Err(why)), Phase::Greeting | Phase::Telling) => {
                 self.hello_refused(conn, why, out);
             }
-            (Some(PeerLine::Ok(rest)), Phase::Telling | Phase::Up | Phase::ByeSaid | Phase::ByeHeard) => {
+            (Some(PeerLine::Ok(rest)), _) if was_up || phase == Phase::Telling => {
                 self.peer_watermark(now.mono, conn, rest, line, out);
             }
             (Some(PeerLine::KeepAlive), Phase::Telling | Phase::Up | Phase::ByeSaid) => {
                 self.send_text(conn, b"ACK\r\n", out);
             }
-            (Some(PeerLine::Ack), Phase::Up | Phase::ByeSaid | Phase::ByeHeard) => {
+            (Some(PeerLine::Ack), _) if was_up => {
                 peer.unanswered = None;
                 if let Some(newcomer) = peer.questioned_by.take() {
                     self.link_lives(conn, newcomer, out);
@@ -170,6 +172,7 @@ impl Node {
     /// `BYE <reason>`: the other side leaves. It gets nothing more on this connection; what it still passes on
     /// is taken until it closes.
     fn peer_bye(&mut self, now: Time, conn: ConnId, why: &[u8], out: &mut Outputs) {
+        let is_stopping = self.is_stopping();
         let Some(peer) = self.peers.get_mut(conn) else { return };
         match (peer.phase, peer.host) {
             (Phase::Up, Some(host)) => {
@@ -178,8 +181,14 @@ impl Node {
                 let why = alloc::format!("BYE {}", Excerpt(why));
                 self.link_down(now, conn, host, &why, out);
             }
+            (Phase::ByeSaid, _) if is_stopping => peer.phase = Phase::ByeAnswered,
             _ => self.close_peer(conn, out),
         }
+    }
+
+    pub(crate) fn close_all_peers(&mut self, out: &mut Outputs) {
+        let conns: Vec<ConnId> = self.peers.iter().map(|(conn, _)| conn).collect();
+        conns.into_iter().for_each(|conn| self.close_peer(conn, out));
     }
 
     /// Says `BYE` on all links that are up, and closes what is not.
