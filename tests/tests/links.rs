@@ -8,13 +8,23 @@ fn hello(ring: &Ring, meant: &str, speaker: &str) -> String {
     format!("HELLO org.xlattice.pzog/2.0 {meant} {speaker} 00000000000000b1 4242 {:016x}", ring.digest())
 }
 
-/// Host A runs, and we are its peer B, linked by a connection that we dialled.
+/// Links us to host A, as the peer of this name, by a connection that we dial.
+fn link_to_a(ring: &Ring, speaker: &str) -> Connection {
+    let mut peer = ring.peer(0);
+    let answer = peer.ask(&hello(ring, "A", speaker));
+    assert!(answer.starts_with(&format!("OK org.xlattice.pzog/2.0 {speaker} A ")), "{answer}");
+    // The watermark of its own stream ends what each side tells first.
+    peer.line_where(|line| line.starts_with("OK A/"));
+    peer.send(format!("OK {speaker}/00000000000000b1 0 0\r\n"));
+    ring.wait_for_error(0, &[&format!(" {speaker} UP ")]);
+    peer
+}
+
+/// Host A runs, and we are its peer B.
 fn a_and_ourselves(plan: Plan) -> (Ring, Connection) {
     let mut ring = plan.set_up();
     ring.start_hosts(&[0]);
-    let mut peer = ring.peer(0);
-    let answer = peer.ask(&hello(&ring, "A", "B"));
-    assert!(answer.starts_with("OK org.xlattice.pzog/2.0 B A "), "{answer}");
+    let peer = link_to_a(&ring, "B");
     (ring, peer)
 }
 
@@ -42,8 +52,7 @@ fn quiet_links_are_kept_by_keep_alives_which_are_never_logged() {
     let timing = Plan::of(3).with("keepalive = \"50ms\"").with("peer_silence = \"200ms\"");
     let mut ring = timing.set_up();
     ring.start_hosts(&[0, 1]);
-    let mut peer = ring.peer(0);
-    assert!(peer.ask(&hello(&ring, "A", "C")).starts_with("OK "));
+    let mut peer = link_to_a(&ring, "C");
     // Twenty keep-alives are five times the silence that ends a link.
     for _ in 0..20 {
         peer.line_where(|line| line == "KEEPALIVE");
