@@ -34,11 +34,17 @@ use sort::Sorter;
 use std::io::{self, Write};
 use std::path::PathBuf;
 
-/// Proves that every host has every line exactly once
-///
-/// Reads the access.log of each host with all its rotated pieces, and tells what is missing, doubled, altered,
-/// torn or, with --sent, extra or out of order. Exit code 0: proved. 1: not proved. 2: could not be read.
+const AFTER_HELP: &str = "\
+A line is missing that another host has, or that sprog was told OK or PENDING for; doubled if it is there more \
+often than on the other hosts, or than it was sent; extra if nobody sent it or it was refused; altered if it has \
+another time than on the other hosts, or a text that no message may have; torn if its end or its time is not \
+there; disordered, with --sent, if it stands behind one that the same session gave to the same host after it.
+
+Exit codes: 0 proved, 1 not proved, 2 wrong usage or a log cannot be read.";
+
+/// The command line of `zog verify`.
 #[derive(clap::Args, Debug, Clone)]
+#[command(after_help = AFTER_HELP)]
 pub(crate) struct VerifyArgs {
     /// A host's access.log, or the folder it is in; rotated pieces beside it are found, also .gz
     #[arg(value_name = "LOG", required = true)]
@@ -97,14 +103,18 @@ pub(crate) fn run(args: &VerifyArgs) -> anyhow::Result<Verdict> {
     };
     let findings = examine(&mut hosts, &mut sent, args.others, args.show, &limits)?;
     let report = Report::new(&findings, &hosts, &sent, !sent.is_empty())?;
-    let mut out = io::stdout().lock();
-    if args.json {
-        report.print_json(&mut out)?;
-    } else {
-        report.print(&mut out)?;
+    match print(&report, args.json) {
+        // Who closes the pipe has read enough; the exit code still says the rest.
+        Err(e) if e.kind() != io::ErrorKind::BrokenPipe => return Err(e).context("cannot print the result"),
+        _ => {}
     }
-    out.flush()?;
     Ok(if findings.is_proof() { Verdict::Proved } else { Verdict::NotProved })
+}
+
+fn print(report: &Report, json: bool) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    if json { report.print_json(&mut out) } else { report.print(&mut out) }?;
+    out.flush()
 }
 
 /// What the examination may use.

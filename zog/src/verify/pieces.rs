@@ -34,24 +34,26 @@ impl Log {
     }
 }
 
-/// The logs that were named on the command line. Pieces named beside their log, as `access*.log*` does, are not
-/// logs of their own.
+/// The logs that were named on the command line. A log named twice is one, and pieces named beside their log, as
+/// `access*.log*` does, are part of it.
 pub(super) fn logs(named: &[PathBuf]) -> anyhow::Result<Vec<Log>> {
-    let mut logs = Vec::new();
+    let mut found = Vec::new();
     for path in named {
         let path = if path.is_dir() { path.join(IN_FOLDER) } else { path.clone() };
         let pieces = pieces(&path)?;
         if pieces.is_empty() {
             bail!("{}: there is no such log; name the log of a host, or the folder it is in", path.display());
         }
-        logs.push((path, pieces));
+        let files = pieces.iter().map(|piece| piece.canonicalize()).collect::<Result<Vec<_>, _>>();
+        found.push((path, pieces, files.context("cannot follow a link")?));
     }
-    let all = logs.clone();
-    logs.retain(|(path, _)| !all.iter().any(|(other, pieces)| other != path && pieces.contains(path)));
-    logs.dedup_by(|a, b| a.0 == b.0);
-    let names = distinct_names(&logs.iter().map(|(path, _)| path.as_path()).collect::<Vec<_>>());
-    let log = |((_, pieces), name)| Log { name, pieces, starts: Vec::new() };
-    Ok(logs.into_iter().zip(names).map(log).collect())
+    let contains = |i: usize, j: usize| found[j].2.last().is_some_and(|file| found[i].2.contains(file));
+    let part_of = |j: usize, i: usize| contains(i, j) && (i < j || !contains(j, i));
+    let own = (0..found.len()).filter(|j| !(0..found.len()).any(|i| i != *j && part_of(*j, i)));
+    let own: Vec<usize> = own.collect();
+    let names = distinct_names(&own.iter().map(|i| found[*i].0.as_path()).collect::<Vec<_>>());
+    let log = |(i, name): (&usize, String)| Log { name, pieces: found[*i].1.clone(), starts: Vec::new() };
+    Ok(own.iter().zip(names).map(log).collect())
 }
 
 /// All pieces of the log at `path`, oldest first.
@@ -148,6 +150,18 @@ mod tests {
         let all = logs(&expected).unwrap();
         assert_eq!(all.len(), 1, "a shell's pattern names one log");
         assert_eq!(all[0].pieces, expected);
+    }
+
+    #[test]
+    fn a_log_named_twice_is_one() {
+        let dir = tempfile::tempdir().unwrap();
+        for host in ["MV", "PA"] {
+            std::fs::create_dir(dir.path().join(host)).unwrap();
+            std::fs::write(dir.path().join(host).join("access.log"), "").unwrap();
+        }
+        let named = ["MV", "PA", "MV/access.log", "PA/../MV/access.log"].map(|path| dir.path().join(path));
+        let names: Vec<String> = logs(&named).unwrap().into_iter().map(|log| log.name).collect();
+        assert_eq!(names, ["MV", "PA"]);
     }
 
     #[test]

@@ -1,11 +1,13 @@
 //! What is printed: the first few faults by name, a table, and the verdict.
 
-use super::findings::{Example, Findings, Kind, LogIndex};
+use super::findings::{Example, Findings, Kind, LogIndex, Place, Tally};
 use super::lines::Lines;
 use super::pieces::Log;
-use anyhow::{Context as _, anyhow};
+use anyhow::anyhow;
 use serde::Serialize;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
+use std::path::Path;
 
 /// Characters of a line that are shown.
 const SHOWN_CHARS: usize = 120;
@@ -52,7 +54,7 @@ impl Report {
         sent: &[Log],
         order_checked: bool,
     ) -> anyhow::Result<Report> {
-        let host = |(log, tally): (&Log, &super::findings::Tally)| HostReport {
+        let host = |(log, tally): (&Log, &Tally)| HostReport {
             name: log.name.clone(),
             files: log.pieces.len(),
             lines: tally.lines,
@@ -94,9 +96,9 @@ impl Report {
     }
 
     /// For programs.
-    pub(super) fn print_json(&self, out: &mut impl Write) -> anyhow::Result<()> {
+    pub(super) fn print_json(&self, out: &mut impl Write) -> io::Result<()> {
         serde_json::to_writer_pretty(&mut *out, self)?;
-        Ok(writeln!(out)?)
+        writeln!(out)
     }
 }
 
@@ -115,33 +117,48 @@ fn verdict(findings: &Findings) -> String {
     format!("NOT PROVED: {}", found.join(", "))
 }
 
-/// Names the first few of each kind, reading their lines once more.
+/// Names the first few of each kind.
 fn faults(findings: &Findings, hosts: &[Log], sent: &[Log]) -> anyhow::Result<Vec<Fault>> {
-    let mut faults = Vec::new();
-    for kind in Kind::ALL {
-        for Example { place, host } in findings.examples(kind) {
-            let log = match place.log {
-                LogIndex::Host(index) => &hosts[usize::from(index)],
-                LogIndex::Sent(index) => &sent[usize::from(index)],
-            };
-            let (piece, line) = log.locate(place.position);
-            let file = log.pieces[piece].display().to_string();
-            let text =
-                nth_line(log, piece, line).with_context(|| format!("cannot show {file}:{}", line + 1))?;
-            faults.push(Fault { kind, host: hosts[*host].name.clone(), file, line: line + 1, text });
-        }
-    }
-    Ok(faults)
+    let log_of = |place: Place| match place.log {
+        LogIndex::Host(index) => &hosts[usize::from(index)],
+        LogIndex::Sent(index) => &sent[usize::from(index)],
+    };
+    let locate = |place: Place| {
+        let (piece, line) = log_of(place).locate(place.position);
+        (log_of(place).pieces[piece].as_path(), line)
+    };
+    let examples =
+        || Kind::ALL.into_iter().flat_map(|kind| findings.examples(kind).iter().map(move |e| (kind, e)));
+    let texts = read_lines(examples().map(|(_, example)| locate(example.place)))?;
+    let fault = |(kind, example): (Kind, &Example)| {
+        let at = locate(example.place);
+        let (file, host) = (at.0.display().to_string(), hosts[example.host].name.clone());
+        Fault { kind, host, file, line: at.1 + 1, text: texts[&at].clone() }
+    };
+    Ok(examples().map(fault).collect())
 }
 
-fn nth_line(log: &Log, piece: usize, line: u64) -> anyhow::Result<String> {
-    let gone = || anyhow!("the file has become shorter meanwhile");
-    let mut lines = Lines::open(&log.pieces[piece])?;
-    for _ in 0..line {
-        lines.next()?.ok_or_else(gone)?;
+/// Reads these lines, going through each file once.
+fn read_lines<'p>(
+    places: impl Iterator<Item = (&'p Path, u64)>,
+) -> anyhow::Result<BTreeMap<(&'p Path, u64), String>> {
+    let mut files: BTreeMap<&Path, BTreeSet<u64>> = BTreeMap::new();
+    places.for_each(|(path, line)| _ = files.entry(path).or_default().insert(line));
+    let mut texts = BTreeMap::new();
+    for (path, wanted) in files {
+        let shorter = || anyhow!("{} has become shorter meanwhile; verify again", path.display());
+        let mut lines = Lines::open(path)?;
+        let mut next = 0;
+        for line in wanted {
+            while next < line {
+                lines.next()?.ok_or_else(shorter)?;
+                next += 1;
+            }
+            texts.insert((path, line), shown(lines.next()?.ok_or_else(shorter)?.bytes));
+            next += 1;
+        }
     }
-    let line = lines.next()?.ok_or_else(gone)?;
-    Ok(shown(line.bytes))
+    Ok(texts)
 }
 
 /// A line as a terminal may have it.
