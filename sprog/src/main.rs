@@ -1,2 +1,44 @@
-//! The client.
-fn main() {}
+//! `sprog`: sends messages into the ring and answers for each of them.
+
+mod answer;
+mod bell;
+mod cli;
+mod client;
+mod connection;
+mod exit;
+mod feed;
+mod lane;
+mod ledger;
+mod lines;
+mod output;
+mod pace;
+mod payload;
+mod rt;
+mod run;
+mod sent_log;
+mod session;
+mod source;
+mod summary;
+mod target;
+
+use clap::Parser;
+use cli::{Cli, Command};
+use std::io::Write;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let ended = match &cli.command {
+        Some(Command::Completions { shell }) => cli::write_completions(*shell),
+        Some(Command::Man) => cli::write_man(),
+        None => run::run(&cli),
+    };
+    ended.map_or_else(
+        |failure| {
+            // Where standard error is gone too, the exit code is all that is left to say it with.
+            let _ = writeln!(std::io::stderr(), "sprog: {failure}");
+            failure.exit.into()
+        },
+        ExitCode::from,
+    )
+}

@@ -1,0 +1,142 @@
+//! What the tasks of a run share: the hosts, a lane to each, the books. One thread; nothing here is borrowed
+//! across an `await`.
+
+use crate::bell::Bell;
+use crate::cli::Cli;
+use crate::exit::Failure;
+use crate::lane::Lane;
+use crate::ledger::{At, Ledger};
+use crate::target::Target;
+use pzog::{Level, Settings, Time};
+use std::cell::{Cell, RefCell};
+use std::time::{Duration, Instant};
+
+/// A run of sprog.
+pub(crate) struct Client {
+    /// The hosts to choose from, in ring order.
+    pub(crate) targets: Vec<Target>,
+    /// One for each of them.
+    pub(crate) lanes: Vec<Lane>,
+    /// What became of every message.
+    pub(crate) ledger: RefCell<Ledger>,
+    /// Rung when answers came, or a host was skipped or is back. The main task waits for it.
+    pub(crate) moved: Bell,
+    /// A host that gives no sign for so long is skipped.
+    pub(crate) timeout: Duration,
+    /// A connection that owes an answer is silent for at most so long: the daemon itself waits this much for
+    /// other hosts before it says `PENDING`.
+    pub(crate) silence: Duration,
+    /// Messages to one host that may be unanswered at a time.
+    pub(crate) window: usize,
+    /// The level to ask for.
+    pub(crate) ack: Option<Level>,
+    started: Instant,
+    was_reached: Cell<bool>,
+    failure: RefCell<Option<Failure>>,
+    failed: Bell,
+}
+
+impl Client {
+    /// A run with these hosts, each with a session of its own; nothing is dialled yet.
+    pub(crate) fn new(
+        cli: &Cli,
+        targets: Vec<Target>,
+        settings: &Settings,
+        ledger: Ledger,
+        tokens: &[String],
+    ) -> Client {
+        Client {
+            lanes: tokens.iter().enumerate().map(|(host, token)| Lane::new(host, token)).collect(),
+            targets,
+            ledger: RefCell::new(ledger),
+            moved: Bell::default(),
+            timeout: cli.ring.timeout,
+            silence: settings.ack_timeout + cli.ring.timeout,
+            window: usize::try_from(cli.ring.window).unwrap_or(usize::MAX),
+            ack: cli.ring.ack,
+            started: Instant::now(),
+            was_reached: Cell::new(false),
+            failure: RefCell::new(None),
+            failed: Bell::default(),
+        }
+    }
+
+    /// Time since the start of the run.
+    pub(crate) fn now(&self) -> Time {
+        Time::default() + self.started.elapsed()
+    }
+
+    /// A host as people know it: name and where it is.
+    pub(crate) fn name(&self, host: usize) -> String {
+        let Target { name, address, port } = &self.targets[host];
+        format!("{name} ({address}, port {port})")
+    }
+
+    /// Whether any host ever answered a `HELLO`.
+    pub(crate) fn was_reached(&self) -> bool {
+        self.was_reached.get()
+    }
+
+    /// Whether this host is one to send to.
+    pub(crate) fn is_reachable(&self, host: usize) -> bool {
+        !self.lanes[host].is_skipped()
+    }
+
+    /// A host has answered a lane's `HELLO`.
+    pub(crate) fn reached(&self, lane: &Lane, host: usize) {
+        self.was_reached.set(true);
+        if lane.host == host && lane.skip(false) {
+            self.ledger.borrow_mut().warn(self.now(), &format!("{} is back", self.name(host)));
+            self.moved.ring();
+        }
+    }
+
+    /// No more messages for this host until it can be reached again.
+    pub(crate) fn skip(&self, lane: &Lane, why: &str) {
+        lane.skip(true);
+        let warning = format!("{} is skipped: {why}", self.name(lane.host));
+        self.ledger.borrow_mut().warn(self.now(), &warning);
+        self.moved.ring();
+    }
+
+    /// Nobody waits for the answers to this lane's messages any more.
+    pub(crate) fn give_up(&self, lane: &Lane, why: &str) {
+        let mut session = lane.session.borrow_mut();
+        let token = session.token();
+        let mut ledger = self.ledger.borrow_mut();
+        while let Some(message) = session.pop() {
+            ledger.lost(At { host: lane.host, session: &token }, &message, why, self.now());
+        }
+        drop(ledger);
+        self.commit();
+        self.moved.ring();
+    }
+
+    /// Hands what was booked to the system; `false` where that failed, and the run ends.
+    pub(crate) fn commit(&self) -> bool {
+        let flushed = self.ledger.borrow_mut().flush();
+        flushed.map_err(|failure| self.fail(failure)).is_ok()
+    }
+
+    fn fail(&self, failure: Failure) {
+        self.failure.borrow_mut().get_or_insert(failure);
+        self.failed.ring();
+    }
+
+    /// Waits for a failure that ends the run.
+    pub(crate) async fn failed(&self) -> Failure {
+        loop {
+            if let Some(failure) = self.failure.take() {
+                return failure;
+            }
+            self.failed.wait().await;
+        }
+    }
+
+    /// Waits until every message has ended.
+    pub(crate) async fn drained(&self) {
+        while self.lanes.iter().any(Lane::owes) {
+            self.moved.wait().await;
+        }
+    }
+}

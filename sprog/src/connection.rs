@@ -1,0 +1,275 @@
+//! One connection to a host: `HELLO`, then messages out and answers in, until it is lost.
+
+use crate::client::Client;
+use crate::lane::Lane;
+use crate::ledger::At;
+use crate::rt::{self, Stream};
+use crate::session::Reply;
+use crate::{answer::Answer, ledger::Ledger, session::Session};
+use futures_lite::future::or;
+use pzog::Time;
+use pzog::limits::LINE_MAX;
+use std::cell::Cell;
+use std::fmt;
+use std::time::Duration;
+
+/// A connection on which nothing was said for so long says `KEEPALIVE`: a fifth of the daemon's default patience.
+const KEEPALIVE_AFTER: Duration = Duration::from_secs(60);
+
+/// Silence is judged at least so often.
+const JUDGE_EVERY: Duration = Duration::from_secs(1);
+
+/// Bytes of answers read at once.
+const INBOX: usize = 64 * 1024;
+
+/// How long a connection is wanted.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Until {
+    /// Until it is lost.
+    Lost,
+    /// Until everything is answered.
+    Answered,
+}
+
+/// How a connection ended.
+#[derive(Debug)]
+pub(crate) enum End {
+    /// Everything is answered.
+    Answered,
+    /// It could not be made or was lost, for this reason. It may be tried again.
+    Lost(String),
+    /// The host does not take the session, for this reason. Trying again changes nothing.
+    Refused(String),
+}
+
+impl fmt::Display for End {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            End::Answered => f.write_str("everything is answered"),
+            End::Lost(why) => f.write_str(why),
+            End::Refused(answer) => write!(f, "it refuses the session: {answer}"),
+        }
+    }
+}
+
+/// Dials `host` and says `HELLO` within `limit`, then sends what `lane` has and takes the answers.
+pub(crate) async fn connection(
+    client: &Client,
+    lane: &Lane,
+    host: usize,
+    limit: Duration,
+    until: Until,
+) -> End {
+    let greeted = rt::timeout(limit, greet(client, lane, host)).await;
+    let (stream, inbox) = match greeted {
+        Some(Ok(greeted)) => greeted,
+        Some(Err(end)) => return end,
+        None => return End::Lost("no answer in time".to_owned()),
+    };
+    client.reached(lane, host);
+    let connection = Connection {
+        client,
+        lane,
+        host,
+        stream: &stream,
+        owed_since: Cell::new(None),
+        used_at: Cell::new(client.now()),
+        keepalive_due: Cell::new(false),
+    };
+    or(connection.read(inbox, until), connection.write()).await
+}
+
+async fn greet(client: &Client, lane: &Lane, host: usize) -> Result<(Stream, Inbox), End> {
+    let target = &client.targets[host];
+    let lost = |e: std::io::Error| End::Lost(e.to_string());
+    let stream = Stream::dial(&target.address, target.port).await.map_err(lost)?;
+    let hello = lane.session.borrow_mut().hello(client.ack);
+    stream.write(hello.as_bytes()).await.map_err(lost)?;
+    let mut inbox = Inbox::new();
+    loop {
+        inbox.fill(&stream).await?;
+        if let Some((line, end)) = line_at(inbox.bytes()) {
+            match Answer::parse(line) {
+                Some(Answer::Ok) => {}
+                Some(answer @ Answer::Refused(_)) => return Err(End::Refused(answer.to_string())),
+                Some(answer @ Answer::ComeAgain(_)) => {
+                    return Err(End::Lost(format!("it takes nothing for now: {answer}")));
+                }
+                _ => {
+                    return Err(End::Lost(
+                        "what listens there does not speak as a zog daemon does".to_owned(),
+                    ));
+                }
+            }
+            inbox.drop(end);
+            return Ok((stream, inbox));
+        }
+    }
+}
+
+struct Connection<'a> {
+    client: &'a Client,
+    lane: &'a Lane,
+    host: usize,
+    stream: &'a Stream,
+    /// Since when an answer is due without any having come.
+    owed_since: Cell<Option<Time>>,
+    /// When something was written last.
+    used_at: Cell<Time>,
+    keepalive_due: Cell<bool>,
+}
+
+impl Connection<'_> {
+    async fn write(&self) -> End {
+        let mut out = Vec::new();
+        loop {
+            self.gather(&mut out);
+            // What goes on the wire stands in the log before; where that fails, the run ends.
+            if !self.client.commit() {
+                std::future::pending::<()>().await;
+            }
+            if out.is_empty() {
+                self.lane.bell.wait().await;
+                continue;
+            }
+            let now = self.client.now();
+            self.used_at.set(now);
+            self.owed_since.set(self.owed_since.get().or(Some(now)));
+            if let Err(e) = self.stream.write(&out).await {
+                return End::Lost(e.to_string());
+            }
+            out.clear();
+        }
+    }
+
+    fn gather(&self, out: &mut Vec<u8>) {
+        let mut session = self.lane.session.borrow_mut();
+        let mut ledger = self.client.ledger.borrow_mut();
+        let token = session.token();
+        session.send(out, |message| ledger.sent(At { host: self.host, session: &token }, message));
+        if self.keepalive_due.take() {
+            session.keep_alive(out);
+        }
+    }
+
+    async fn read(&self, mut inbox: Inbox, until: Until) -> End {
+        let judge_every = JUDGE_EVERY.min(self.client.silence / 4);
+        loop {
+            if until == Until::Answered && !self.lane.owes() {
+                return End::Answered;
+            }
+            let heard = match rt::timeout(judge_every, inbox.fill(self.stream)).await {
+                Some(Ok(())) => self.take_answers(&mut inbox),
+                Some(Err(end)) => Err(end),
+                None => self.judge_silence(),
+            };
+            if let Err(end) = heard {
+                return end;
+            }
+        }
+    }
+
+    fn take_answers(&self, inbox: &mut Inbox) -> Result<(), End> {
+        let now = self.client.now();
+        let mut session = self.lane.session.borrow_mut();
+        let mut ledger = self.client.ledger.borrow_mut();
+        let taken = take_lines(inbox, |line| self.take_answer(&mut session, &mut ledger, line, now));
+        self.owed_since.set(session.is_waiting().then_some(now));
+        drop((session, ledger));
+        self.client.commit();
+        self.client.moved.ring();
+        taken
+    }
+
+    fn take_answer(
+        &self,
+        session: &mut Session,
+        ledger: &mut Ledger,
+        line: &[u8],
+        now: Time,
+    ) -> Result<(), End> {
+        let token = session.token();
+        match session.reply(line) {
+            Ok(Reply::Answered(message, answer)) => {
+                ledger.answered(At { host: self.host, session: &token }, &message, &answer, now);
+                Ok(())
+            }
+            Ok(Reply::Alive) => Ok(()),
+            Err(broken) => Err(End::Lost(broken.to_string())),
+        }
+    }
+
+    fn judge_silence(&self) -> Result<(), End> {
+        let now = self.client.now();
+        match self.owed_since.get() {
+            Some(since) if now - since >= self.client.silence => {
+                Err(End::Lost(format!("no answer for {:?}", self.client.silence)))
+            }
+            None if now - self.used_at.get() >= KEEPALIVE_AFTER => {
+                self.keepalive_due.set(true);
+                self.lane.bell.ring();
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// What was read and not yet taken.
+struct Inbox {
+    buffer: Vec<u8>,
+    filled: usize,
+}
+
+impl Inbox {
+    fn new() -> Inbox {
+        Inbox { buffer: vec![0; INBOX], filled: 0 }
+    }
+
+    fn bytes(&self) -> &[u8] {
+        &self.buffer[..self.filled]
+    }
+
+    /// Reads more, at least a byte. Nothing is lost where this is dropped half-way.
+    async fn fill(&mut self, stream: &Stream) -> Result<(), End> {
+        if line_at(self.bytes()).is_none() && self.filled > LINE_MAX {
+            return Err(End::Lost("it sends a line without end; is it a zog daemon?".to_owned()));
+        }
+        match stream.read(&mut self.buffer[self.filled..]).await {
+            Ok(0) => Err(End::Lost("it closed the connection".to_owned())),
+            Ok(read) => {
+                self.filled += read;
+                Ok(())
+            }
+            Err(e) => Err(End::Lost(e.to_string())),
+        }
+    }
+
+    /// Drops the first bytes.
+    fn drop(&mut self, bytes: usize) {
+        self.buffer.copy_within(bytes..self.filled, 0);
+        self.filled -= bytes;
+    }
+}
+
+/// The first line without its end, and where the next one begins.
+fn line_at(bytes: &[u8]) -> Option<(&[u8], usize)> {
+    let end = bytes.iter().position(|b| *b == b'\n')?;
+    let line = &bytes[..end];
+    Some((line.strip_suffix(b"\r").unwrap_or(line), end + 1))
+}
+
+/// Takes the whole lines out of the inbox, up to the first that `take` refuses.
+fn take_lines(inbox: &mut Inbox, mut take: impl FnMut(&[u8]) -> Result<(), End>) -> Result<(), End> {
+    let mut at = 0;
+    let mut taken = Ok(());
+    while let Some((line, end)) = line_at(&inbox.bytes()[at..]) {
+        taken = take(line);
+        at += end;
+        if taken.is_err() {
+            break;
+        }
+    }
+    inbox.drop(at);
+    taken
+}

@@ -1,0 +1,200 @@
+//! A lane: the messages for one host, and the task that gets them answered, by that host or by another one.
+
+use crate::bell::Bell;
+use crate::client::Client;
+use crate::connection::{End, Until, connection};
+use crate::rt;
+use crate::session::Session;
+use pzog::{Stamp, Time};
+use rand::rngs::Xoshiro256PlusPlus;
+use rand::{RngExt, SeedableRng};
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::time::Duration;
+
+/// The first pause before a host is dialled again; doubled each time, with jitter ...
+const BACKOFF_MIN: Duration = Duration::from_millis(100);
+
+/// ... up to this.
+const BACKOFF_MAX: Duration = Duration::from_secs(2);
+
+/// A skipped host is tried again so often.
+const PROBE_EVERY: Duration = Duration::from_secs(2);
+
+/// The messages for one host.
+pub(crate) struct Lane {
+    /// The host that they were meant for.
+    pub(crate) host: usize,
+    /// What is unanswered.
+    pub(crate) session: RefCell<Session>,
+    /// Rung when there is something to send.
+    pub(crate) bell: Bell,
+    is_skipped: Cell<bool>,
+}
+
+impl Lane {
+    /// A lane with nothing to send.
+    pub(crate) fn new(host: usize, token: &str) -> Lane {
+        let session = RefCell::new(Session::new(token));
+        Lane { host, session, bell: Bell::default(), is_skipped: Cell::new(false) }
+    }
+
+    /// Takes up a message.
+    pub(crate) fn push(&self, made: Time, stamp: Stamp, text: &[u8]) {
+        self.session.borrow_mut().push(made, stamp, text);
+        self.bell.ring();
+    }
+
+    /// How many messages have no answer yet.
+    pub(crate) fn unanswered(&self) -> usize {
+        self.session.borrow().unanswered()
+    }
+
+    /// Whether any message has no answer yet.
+    pub(crate) fn owes(&self) -> bool {
+        self.unanswered() > 0
+    }
+
+    /// Whether the host is passed over for now.
+    pub(crate) fn is_skipped(&self) -> bool {
+        self.is_skipped.get()
+    }
+
+    /// Sets whether the host is passed over; `true` where it was before.
+    pub(crate) fn skip(&self, skip: bool) -> bool {
+        self.is_skipped.replace(skip)
+    }
+
+    /// A lane dials when it has something to send, or to see whether its host is back.
+    async fn wanted(&self) {
+        while !self.owes() && !self.is_skipped() {
+            self.bell.wait().await;
+        }
+    }
+
+    /// Whether an answer came since `first` was the first message without one.
+    fn has_moved(&self, first: u64) -> bool {
+        self.session.borrow().first_unanswered() > first
+    }
+}
+
+/// Gets the lane's messages answered, as long as the run lasts.
+pub(crate) async fn serve(client: Rc<Client>, host: usize) {
+    let lane = &client.lanes[host];
+    let mut patience = Patience::new(client.timeout, host);
+    loop {
+        lane.wanted().await;
+        let first = lane.session.borrow().first_unanswered();
+        let limit = patience.left(client.now(), lane);
+        let end = connection(&client, lane, host, limit, Until::Lost).await;
+        if lane.has_moved(first) || !lane.owes() {
+            patience.renew();
+        }
+        let for_good = matches!(end, End::Refused(_));
+        if lane.is_skipped() {
+            rt::sleep(PROBE_EVERY).await;
+        } else if for_good || patience.left(client.now(), lane).is_zero() {
+            let why = end.to_string();
+            client.skip(lane, &why);
+            elsewhere(&client, lane, &why).await;
+            patience.renew();
+        } else {
+            rt::sleep(patience.pause()).await;
+        }
+    }
+}
+
+/// Takes what the lane's own host did not answer to the other hosts, which know its session: what was taken
+/// there already is not written twice.
+async fn elsewhere(client: &Client, lane: &Lane, why: &str) {
+    let count = client.targets.len();
+    let mut patience = Patience::new(client.timeout, lane.host);
+    while lane.owes() {
+        let first = lane.session.borrow().first_unanswered();
+        let limit = patience.left(client.now(), lane);
+        let others = (1..count).map(|step| (lane.host + step) % count);
+        let mut tried = false;
+        for other in others.filter(|other| client.is_reachable(*other)) {
+            tried = true;
+            connection(client, lane, other, limit, Until::Answered).await;
+            if !lane.owes() {
+                return;
+            }
+        }
+        if lane.has_moved(first) {
+            patience.renew();
+        }
+        if !tried || patience.left(client.now(), lane).is_zero() {
+            client.give_up(lane, why);
+        } else {
+            rt::sleep(patience.pause()).await;
+        }
+    }
+}
+
+/// How long a host is tried, and how long the pauses in between are.
+struct Patience {
+    timeout: Duration,
+    since: Option<Time>,
+    backoff: Duration,
+    rng: Xoshiro256PlusPlus,
+}
+
+impl Patience {
+    fn new(timeout: Duration, host: usize) -> Patience {
+        let rng = Xoshiro256PlusPlus::seed_from_u64(u64::from(std::process::id()) << 8 | host as u64);
+        Patience { timeout, since: None, backoff: BACKOFF_MIN, rng }
+    }
+
+    /// What is left of the timeout. It runs from the first call on; after `renew`, from the call behind that.
+    /// While the host owed nothing, it did not run.
+    fn left(&mut self, now: Time, lane: &Lane) -> Duration {
+        let owes_since = lane.session.borrow().oldest().unwrap_or_default();
+        let since = (*self.since.get_or_insert(now)).max(owes_since);
+        (since + self.timeout) - now
+    }
+
+    fn renew(&mut self) {
+        self.since = None;
+        self.backoff = BACKOFF_MIN;
+    }
+
+    fn pause(&mut self) -> Duration {
+        let pause = self.backoff.mul_f64(self.rng.random_range(0.5..1.0));
+        self.backoff = (self.backoff * 2).min(BACKOFF_MAX);
+        pause
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patience_ends_after_the_timeout_and_begins_anew_with_each_answer() {
+        let lane = Lane::new(0, "T");
+        let mut patience = Patience::new(Duration::from_secs(5), 0);
+        assert_eq!(patience.left(Time(1_000_000), &lane), Duration::from_secs(5));
+        assert_eq!(patience.left(Time(6_000_000), &lane), Duration::ZERO);
+        patience.renew();
+        assert_eq!(patience.left(Time(7_000_000), &lane), Duration::from_secs(5));
+    }
+
+    #[test]
+    fn patience_does_not_run_while_the_host_owes_nothing() {
+        let lane = Lane::new(0, "T");
+        let mut patience = Patience::new(Duration::from_secs(5), 0);
+        patience.left(Time(0), &lane);
+        lane.push(Time(3_600_000_000), Stamp::of_utc_seconds(0), b"text");
+        assert_eq!(patience.left(Time(3_601_000_000), &lane), Duration::from_secs(4));
+    }
+
+    #[test]
+    fn pauses_grow_with_jitter_up_to_a_bound() {
+        let mut patience = Patience::new(Duration::from_secs(5), 0);
+        for expected_ms in [100, 200, 400, 800, 1600, 2000, 2000] {
+            let pause = patience.pause().as_millis();
+            assert!(pause >= expected_ms / 2 && pause <= expected_ms, "{pause} of {expected_ms}");
+        }
+    }
+}

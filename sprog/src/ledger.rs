@@ -1,0 +1,144 @@
+//! The books: what became of every message, counted, shown and logged.
+
+use crate::answer::Answer;
+use crate::cli::Cli;
+use crate::exit::{Exit, Failure};
+use crate::output::{Ended, Output, printing};
+use crate::sent_log::SentLog;
+use crate::session::Message;
+use crate::summary::{Counts, Tally};
+use crate::target::Target;
+use pzog::Time;
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Whom a message was for, or who answered it.
+#[derive(Clone, Copy)]
+pub(crate) struct At<'a> {
+    /// The host.
+    pub(crate) host: usize,
+    /// The session.
+    pub(crate) session: &'a str,
+}
+
+/// All books of a run.
+pub(crate) struct Ledger {
+    names: Vec<String>,
+    tally: Tally,
+    output: Output,
+    log: Option<SentLog>,
+    log_path: PathBuf,
+}
+
+impl Ledger {
+    /// Opens the books.
+    pub(crate) fn open(cli: &Cli, targets: &[Target]) -> Result<Ledger, Failure> {
+        let log_path = cli.report.log.clone().unwrap_or_default();
+        let opened = cli.report.log.as_deref().map(SentLog::open).transpose();
+        Ok(Ledger {
+            names: targets.iter().map(|t| t.name.clone()).collect(),
+            tally: Tally::new(targets.iter().map(|t| t.name.as_str())),
+            output: Output::new(cli),
+            log: opened.map_err(|e| {
+                Failure::new(Exit::Io, format!("the log {} cannot be opened: {e}", log_path.display()))
+            })?,
+            log_path,
+        })
+    }
+
+    /// A message goes on the wire.
+    pub(crate) fn sent(&mut self, at: At, message: &Message) {
+        self.tally.sent(at.host, message.is_repeat);
+        if let Some(log) = &mut self.log {
+            log.sent(at.session, message.number, &self.names[at.host], message.entry);
+        }
+    }
+
+    /// A message has its answer.
+    pub(crate) fn answered(&mut self, at: At, message: &Message, answer: &Answer, now: Time) {
+        self.tally.answered(at.host, answer, now - message.made);
+        if *answer == Answer::Ok {
+            self.ended(at, message, answer, now);
+        } else {
+            self.ended_badly(at, message, answer, now);
+        }
+    }
+
+    /// A message is given up.
+    pub(crate) fn lost(&mut self, at: At, message: &Message, reason: &str, now: Time) {
+        self.tally.lost(Some(at.host));
+        self.ended_badly(at, message, &format_args!("LOST {reason}"), now);
+    }
+
+    fn ended_badly(&mut self, at: At, message: &Message, answer: &dyn std::fmt::Display, now: Time) {
+        let warning = format!("{}: {answer}: {}", self.names[at.host], printing(message.entry));
+        self.output.warn(now, &warning);
+        self.ended(at, message, answer, now);
+    }
+
+    fn ended(&mut self, At { host, session }: At, m: &Message, answer: &dyn std::fmt::Display, now: Time) {
+        let host = &self.names[host];
+        if let Some(log) = &mut self.log {
+            log.answered(session, m.number, host, answer);
+        }
+        let (number, latency, entry) = (m.number, now - m.made, m.entry);
+        self.output.ended(&Ended { host, session, number, latency, answer, entry });
+    }
+
+    /// A message found no host, or cannot be sent as it is.
+    pub(crate) fn never_sent(&mut self, now: Time, text: &[u8], end: NeverSent) {
+        match &end {
+            NeverSent::NoHost => self.tally.lost(None),
+            NeverSent::Unfit(_) => self.tally.refused_here(),
+        }
+        let reason = match end {
+            NeverSent::NoHost => "no host can be reached".to_owned(),
+            NeverSent::Unfit(reason) => reason,
+        };
+        self.output.warn(now, &format!("not sent, {reason}: {}", printing(&text[..text.len().min(80)])));
+    }
+
+    /// Something that a person should know.
+    pub(crate) fn warn(&mut self, now: Time, warning: &str) {
+        self.output.warn(now, warning);
+    }
+
+    /// Hands all that was booked to the system.
+    pub(crate) fn flush(&mut self) -> Result<(), Failure> {
+        if let Some(log) = &mut self.log {
+            let path = self.log_path.display();
+            log.flush()
+                .map_err(|e| Failure::new(Exit::Io, format!("the log {path} cannot be written: {e}")))?;
+        }
+        self.output.flush(self.tally.total().ended()).map_err(|e| stdout_failed(&e))
+    }
+
+    /// Whether nobody reads standard output any more.
+    pub(crate) fn is_unread(&self) -> bool {
+        self.output.is_closed()
+    }
+
+    /// The counts of all hosts together.
+    pub(crate) fn total(&self) -> Counts {
+        self.tally.total()
+    }
+
+    /// Closes the books, after so long a time.
+    pub(crate) fn close(&mut self, took: Duration, seed: u64) -> Result<(), Failure> {
+        self.output.summary(&self.tally.summary(took, seed));
+        self.flush()
+    }
+}
+
+fn stdout_failed(e: &io::Error) -> Failure {
+    Failure::new(Exit::Io, format!("standard output cannot be written: {e}"))
+}
+
+/// Why a message never got as far as a session.
+pub(crate) enum NeverSent {
+    /// There was no host for it.
+    NoHost,
+    /// It cannot be put on the wire, for this reason.
+    Unfit(String),
+}

@@ -1,0 +1,130 @@
+//! Which hosts there are to choose from, and which one is next.
+
+use crate::cli::RingArgs;
+use crate::exit::{Exit, Failure};
+use pzog::Settings;
+use rand::rngs::Xoshiro256PlusPlus;
+use rand::{RngExt, SeedableRng};
+use ringfile::{CLIENT_PORT, RingFile};
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::Path;
+
+/// Where a host hears clients.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Target {
+    /// Its name in the ring.
+    pub(crate) name: String,
+    /// An address, or a name that the system resolves.
+    pub(crate) address: String,
+    /// Its port for clients.
+    pub(crate) port: u16,
+}
+
+/// The hosts that the options leave to choose from, at least one, in ring order; and the settings of the ring.
+pub(crate) fn targets(args: &RingArgs) -> Result<(Vec<Target>, Settings), Failure> {
+    let path = args.config.as_deref().unwrap_or(Path::new("ring.toml"));
+    if args.testing && args.config.is_none() && !path.exists() {
+        return Ok((vec![this_machine(None)], Settings::default()));
+    }
+    let file = RingFile::load(path).map_err(|e| Failure::new(Exit::Config, e.to_string()))?;
+    let file = if args.local { file.local() } else { file };
+    let mut all: Vec<Target> = file.hosts.iter().map(target_of).collect();
+    let targets = match &args.specific_host {
+        _ if args.testing => vec![this_machine(all.into_iter().find(is_loopback))],
+        Some(wanted) => match file.find(wanted) {
+            Some(index) => vec![all.swap_remove(index)],
+            None => return Err(no_such_host(wanted, &all, path)),
+        },
+        None => all,
+    };
+    Ok((targets, file.settings))
+}
+
+fn target_of(host: &ringfile::Host) -> Target {
+    Target { name: host.name.clone(), address: host.address.clone(), port: host.client_port }
+}
+
+fn is_loopback(target: &Target) -> bool {
+    target.address.parse() == Ok(IpAddr::V4(Ipv4Addr::LOCALHOST))
+}
+
+fn this_machine(entry: Option<Target>) -> Target {
+    let unnamed = || Target { name: "localhost".into(), address: "127.0.0.1".into(), port: CLIENT_PORT };
+    entry.unwrap_or_else(unnamed)
+}
+
+fn no_such_host(wanted: &str, all: &[Target], path: &Path) -> Failure {
+    let known: Vec<String> = all.iter().map(|t| format!("{} ({})", t.name, t.address)).collect();
+    let (path, known) = (path.display(), known.join(", "));
+    Failure::new(Exit::Usage, format!("{path} has no host {wanted:?}; it has {known}"))
+}
+
+/// How the next host is chosen.
+pub(crate) enum Choice {
+    /// Each with the same chance.
+    Random(Xoshiro256PlusPlus),
+    /// One after the other, in ring order; this one is next.
+    RoundRobin(usize),
+}
+
+impl Choice {
+    /// The way that the options ask for.
+    pub(crate) fn new(round_robin: bool, seed: u64) -> Choice {
+        if round_robin {
+            Choice::RoundRobin(0)
+        } else {
+            Choice::Random(Xoshiro256PlusPlus::seed_from_u64(seed))
+        }
+    }
+
+    /// Chooses among the first `hosts` those that can be `reached`; `None` where there is none.
+    pub(crate) fn next(&mut self, hosts: usize, reached: impl Fn(usize) -> bool) -> Option<usize> {
+        match self {
+            Choice::Random(rng) => {
+                let count = (0..hosts).filter(|host| reached(*host)).count();
+                let chosen = (count > 0).then(|| rng.random_range(0..count))?;
+                (0..hosts).filter(|host| reached(*host)).nth(chosen)
+            }
+            Choice::RoundRobin(next) => {
+                let chosen = (0..hosts).map(|i| (*next + i) % hosts).find(|host| reached(*host))?;
+                *next = chosen + 1;
+                Some(chosen)
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn chosen(choice: &mut Choice, count: usize, reached: &[bool]) -> Vec<usize> {
+        (0..count).filter_map(|_| choice.next(reached.len(), |host| reached[host])).collect()
+    }
+
+    #[test]
+    fn round_robin_goes_in_ring_order_and_passes_over_who_is_skipped() {
+        let mut choice = Choice::new(true, 0);
+        assert_eq!(chosen(&mut choice, 6, &[true; 5]), [0, 1, 2, 3, 4, 0]);
+        assert_eq!(chosen(&mut choice, 5, &[true, true, false, true, true]), [1, 3, 4, 0, 1]);
+        assert_eq!(chosen(&mut choice, 3, &[false; 5]), [0; 0]);
+        assert_eq!(chosen(&mut choice, 2, &[true; 5]), [2, 3]);
+    }
+
+    #[test]
+    fn random_choice_is_even_among_those_that_can_be_reached() {
+        let mut choice = Choice::new(false, 3);
+        let chosen = chosen(&mut choice, 40_000, &[true, false, true, true, true]);
+        for (host, share) in [(0, 10_000), (1, 0), (2, 10_000), (3, 10_000), (4, 10_000)] {
+            let count = chosen.iter().filter(|c| **c == host).count();
+            assert!(count.abs_diff(share) <= share / 20, "host {host}: {count}");
+        }
+    }
+
+    #[test]
+    fn the_same_seed_chooses_the_same_hosts() {
+        let hosts = |seed| chosen(&mut Choice::new(false, seed), 50, &[true; 5]);
+        assert_eq!(hosts(1), hosts(1));
+        assert_ne!(hosts(1), hosts(2));
+    }
+}
