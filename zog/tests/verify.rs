@@ -83,6 +83,7 @@ fn rotated_pieces_are_found_by_both() {
     assert_eq!(verify(&[], &logs).0, Some(1));
     fs::write(dir.path().join("PA/access.log.1"), "20261121T025142Z two\n").unwrap();
     fs::write(dir.path().join("PA/access_2026-11-21_02-51-42.log"), "20261121T025142Z one\n").unwrap();
+    fs::write(dir.path().join("PA/access.log.1.gz"), "a piece that is just being packed").unwrap();
     assert_eq!(verify(&[], &logs).0, Some(0));
     assert_eq!(logdiff(&logs).0, Some(0));
     let folders = ["MV", "PA"].map(|name| dir.path().join(name));

@@ -37,26 +37,47 @@ impl Log {
 /// The logs that were named on the command line. A log named twice is one, and pieces named beside their log, as
 /// `access*.log*` does, are part of it.
 pub(super) fn logs(named: &[PathBuf]) -> anyhow::Result<Vec<Log>> {
-    let mut found = Vec::new();
+    let mut logs: Vec<Named> = Vec::new();
     for path in named {
-        let path = if path.is_dir() { path.join(IN_FOLDER) } else { path.clone() };
+        let log = Named::find(path)?;
+        if !logs.iter().any(|other| other.holds(&log)) {
+            logs.retain(|other| !log.holds(other));
+            logs.push(log);
+        }
+    }
+    let names = distinct_names(&logs.iter().map(|log| log.path.as_path()).collect::<Vec<_>>());
+    let log = |(log, name): (Named, String)| Log { name, pieces: log.pieces, starts: Vec::new() };
+    Ok(logs.into_iter().zip(names).map(log).collect())
+}
+
+/// A log as it was named, which may be a piece of another one.
+struct Named {
+    path: PathBuf,
+    pieces: Vec<PathBuf>,
+    /// The pieces without links, by which they can be told apart.
+    files: Vec<PathBuf>,
+}
+
+impl Named {
+    fn find(path: &Path) -> anyhow::Result<Named> {
+        let path = if path.is_dir() { path.join(IN_FOLDER) } else { path.to_owned() };
         let pieces = pieces(&path)?;
         if pieces.is_empty() {
             bail!("{}: there is no such log; name the log of a host, or the folder it is in", path.display());
         }
-        let files = pieces.iter().map(|piece| piece.canonicalize()).collect::<Result<Vec<_>, _>>();
-        found.push((path, pieces, files.context("cannot follow a link")?));
+        let files = pieces.iter().map(|piece| piece.canonicalize()).collect::<Result<_, _>>();
+        let files = files.with_context(|| format!("{}: cannot follow a link", path.display()))?;
+        Ok(Named { path, pieces, files })
     }
-    let contains = |i: usize, j: usize| found[j].2.last().is_some_and(|file| found[i].2.contains(file));
-    let part_of = |j: usize, i: usize| contains(i, j) && (i < j || !contains(j, i));
-    let own = (0..found.len()).filter(|j| !(0..found.len()).any(|i| i != *j && part_of(*j, i)));
-    let own: Vec<usize> = own.collect();
-    let names = distinct_names(&own.iter().map(|i| found[*i].0.as_path()).collect::<Vec<_>>());
-    let log = |(i, name): (&usize, String)| Log { name, pieces: found[*i].1.clone(), starts: Vec::new() };
-    Ok(own.iter().zip(names).map(log).collect())
+
+    /// Whether `other` is this log, or a piece of it.
+    fn holds(&self, other: &Named) -> bool {
+        other.files.last().is_some_and(|youngest| self.files.contains(youngest))
+    }
 }
 
-/// All pieces of the log at `path`, oldest first.
+/// All pieces of the log at `path`, oldest first. Of a piece that is there both plain and packed, as one that is
+/// just being packed, only the plain one.
 fn pieces(path: &Path) -> anyhow::Result<Vec<PathBuf>> {
     let folder = match path.parent() {
         Some(parent) if parent != Path::new("") => parent,
@@ -71,6 +92,7 @@ fn pieces(path: &Path) -> anyhow::Result<Vec<PathBuf>> {
         }
     }
     found.sort();
+    found.dedup_by(|later, earlier| later.0 == earlier.0);
     Ok(found.into_iter().map(|(_, path)| path).collect())
 }
 
@@ -93,7 +115,7 @@ fn age(log: &OsStr, name: &OsStr) -> Option<Age> {
     let dated =
         |date: &str| date.starts_with(|c: char| c.is_ascii_digit()).then(|| Age::Dated(date.to_owned()));
     match name.strip_prefix(log) {
-        Some("") => return Some(Age::Numbered(Reverse(0))),
+        Some("") => return Some(Age::Current),
         Some(rest) if rest.starts_with('.') => {
             return rest[1..].parse().ok().map(|n| Age::Numbered(Reverse(n)));
         }
