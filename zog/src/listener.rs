@@ -69,7 +69,7 @@ fn explain(address: &str, port: u16, purpose: &str, e: &io::Error) -> String {
     let remedy = match e.kind() {
         ErrorKind::AddrInUse => format!(
             "another program has this port (`ss -tlnp sport = :{port}` tells which), or an outgoing connection \
-             does: keep them off with `sysctl -w net.ipv4.ip_local_reserved_ports=55551,55552`, or name other \
+             does: keep them off with `sysctl -w net.ipv4.ip_local_reserved_ports={port}`, or name other \
              ports in ring.toml"
         ),
         ErrorKind::AddrNotAvailable => {

@@ -45,18 +45,12 @@ impl Reports {
     ) {
         let address = connection.address;
         let origin = Origin::Address(address.ip());
-        match connection.kind {
-            Kind::Client => {
-                self.log.add(utc_seconds, severity, origin, format_args!("client {address}"), text)
-            }
-            Kind::Peer(None) => {
-                self.log.add(utc_seconds, severity, origin, format_args!("peer {address}"), text)
-            }
-            Kind::Peer(Some(host)) => {
-                let name = &self.names[host.index()];
-                self.log.add(utc_seconds, severity, origin, format_args!("peer {address} ({name})"), text);
-            }
-        }
+        let end = match connection.kind {
+            Kind::Client => format!("client {address}"),
+            Kind::Peer(None) => format!("peer {address}"),
+            Kind::Peer(Some(host)) => format!("peer {address} ({})", self.names[host.index()]),
+        };
+        self.log.add(utc_seconds, severity, origin, end, text);
     }
 
     /// Brings the lines of this turn to the file.
