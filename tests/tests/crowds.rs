@@ -1,7 +1,7 @@
 //! Clients that want too much: memory and the other clients stay as they are.
 
 use std::time::Duration;
-use tests::{Connection, Plan, peak_memory, raise_open_files};
+use tests::{Connection, Plan, peak_memory, raise_open_files, wait_until};
 
 const MIB: usize = 1 << 20;
 
@@ -62,4 +62,20 @@ fn ten_thousand_idle_clients_disturb_nobody() {
     drop(idle);
     client.expect("MSG after the crowd", "OK");
     assert!(ring.daemon(0).try_wait().is_none());
+}
+
+#[test]
+fn a_client_beyond_the_limit_is_told_to_come_again_later() {
+    let ring = Plan::of(2).with_limit("clients = 3").start();
+    let mut clients: Vec<_> = (0..3).map(|_| ring.client(0)).collect();
+    clients.iter_mut().for_each(|client| client.expect("KEEPALIVE", "ACK"));
+    let mut fourth = ring.client(0);
+    let answer = fourth.line();
+    assert!(answer.starts_with("ERR 300 "), "{answer}");
+    assert_eq!(fourth.rest(), "");
+    clients.remove(0).expect("QUIT", "OK");
+    wait_until("there is room for another client", || {
+        let mut client = ring.client(0);
+        client.try_send("KEEPALIVE\r\n").is_ok() && client.next_line().as_deref() == Some("ACK")
+    });
 }

@@ -1,6 +1,7 @@
 //! Starting, stopping, dying and coming back.
 
 use rustix::process::Signal;
+use std::fs;
 use std::net::{TcpListener, TcpStream};
 use std::time::Duration;
 use tests::{Load, Plan, Ring, Sent, counts, texts, wait_until};
@@ -204,4 +205,17 @@ fn a_port_that_is_taken_only_for_a_moment_is_waited_for() {
     wait_until("the daemon says that it waits", || !daemon.stderr().is_empty());
     drop(taken);
     ring.daemon(0).wait_ready();
+}
+
+#[test]
+fn a_log_directory_that_cannot_be_one_is_named() {
+    let ring = Plan::of(1).set_up();
+    let mut command = ring.command(0);
+    fs::remove_dir(ring.log_dir(0)).expect("an empty log directory");
+    fs::write(ring.log_dir(0), "in the way").expect("a file in its place");
+    let output = command.output().expect("zog can be started");
+    assert!(!output.status.success());
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(said.contains(&ring.log_dir(0).display().to_string()), "{said}");
+    assert!(output.stdout.is_empty(), "no ready line");
 }

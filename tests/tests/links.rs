@@ -1,7 +1,8 @@
 //! Links between hosts: both sides dial, keep-alive, silence, and peers that are not what they should be.
 
+use rustix::process::Signal;
 use std::net::TcpListener;
-use tests::{Connection, Plan, Ring, established_on};
+use tests::{Connection, Load, Plan, Ring, established_on};
 
 /// The line that opens a link from `speaker` to host A.
 fn hello(ring: &Ring, meant: &str, speaker: &str) -> String {
@@ -174,5 +175,30 @@ fn a_link_that_is_cut_comes_back_and_brings_what_was_sent_meanwhile() {
     }
     ring.start_hosts(&[1]);
     ring.wait_for_lines(&[0, 1, 2], 50);
+    ring.assert_equal_logs(&[0, 1, 2]);
+}
+
+#[test]
+fn silent_connections_to_the_ring_port_do_not_keep_a_peer_out() {
+    let mut ring = Plan::of(2).set_up();
+    ring.start_hosts(&[0]);
+    let silent: Vec<_> = (0..100).map(|_| ring.peer(0)).collect();
+    ring.start_hosts(&[1]);
+    ring.client(1).expect("MSG through the crowd", "OK");
+    ring.wait_for_text(&[0, 1], "through the crowd");
+    drop(silent);
+}
+
+#[test]
+fn a_peer_that_stands_still_delays_nobody_and_catches_up() {
+    // What C sends goes to A, which passes it on to B: nobody depends on B.
+    let mut ring = Plan::of(3).with_limit("window = 500").start();
+    ring.daemon(1).signal(Signal::STOP);
+    let load = Load::start(ring.client_address(2), "load");
+    load.go_on_for(5000);
+    let sent = load.stop();
+    ring.wait_for_lines(&[0, 2], sent.ok.len());
+    ring.daemon(1).signal(Signal::CONT);
+    ring.wait_for_lines(&[0, 1, 2], sent.ok.len());
     ring.assert_equal_logs(&[0, 1, 2]);
 }

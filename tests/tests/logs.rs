@@ -68,6 +68,17 @@ fn changed_settings_hold_from_a_hup_on() {
 }
 
 #[test]
+fn a_changed_order_of_hosts_at_hup_is_said_to_need_a_restart() {
+    let mut ring = Plan::of(2).start();
+    let good = fs::read_to_string(ring.config()).expect("ring.toml");
+    fs::write(ring.config(), good.replace("\"B\"", "\"Z\"")).expect("ring.toml can be written");
+    ring.daemon(0).signal(Signal::HUP);
+    ring.wait_for_error(0, &["restart"]);
+    ring.client(0).expect("MSG as before", "OK");
+    ring.wait_for_text(&[0, 1], "as before");
+}
+
+#[test]
 fn a_torn_last_line_is_cut_at_the_start_and_reported() {
     let mut ring = Plan::of(1).start();
     ring.client(0).expect("MSG whole", "OK");

@@ -135,10 +135,11 @@ fn verify_sees_a_line_that_is_missing_and_one_that_stands_twice() {
     let path = ring.log_dir(1).join("access.log");
     let log = ring.access_log(1);
     let (first, others) = log.split_once('\n').expect("a line");
-    for wrong in [others.to_owned(), format!("{log}{first}\n")] {
+    for (wrong, found) in [(others.to_owned(), "missing on B"), (format!("{log}{first}\n"), "doubled on B")] {
         fs::write(&path, wrong).expect("the log can be written");
         let output = prove(&ring, "sent");
-        assert_eq!(output.status.code(), Some(1), "{}", String::from_utf8_lossy(&output.stdout));
-        assert!(String::from_utf8_lossy(&output.stdout).contains(first));
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        assert!(said.contains(found), "{said}");
     }
 }

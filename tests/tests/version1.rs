@@ -73,3 +73,16 @@ fn a_version_1_peer_with_an_unknown_name_is_refused() {
     assert!(answer.starts_with("ERR 504 "), "{answer}");
     assert_eq!(peer.rest(), "");
 }
+
+#[test]
+fn a_refused_line_of_a_version_1_peer_leaves_the_next_line_alone() {
+    let (ring, mut b) = ring_with_b_of_version_1();
+    let address = b.local_address().to_string();
+    b.send(b"0es\x1b[2Jcape\r\n3three\r\n0not \xff UTF-8\r\n0lf alone\n0good\r\n");
+    ring.wait_for_text(&[0], "good");
+    for code in ["REFUSED 422 control", "REFUSED 422 not UTF-8", "REFUSED 400 line ends in LF"] {
+        ring.wait_for_error(0, &[&address, code]);
+    }
+    tests::wait_until("each refused line is told", || ring.error_lines(0, &[&address, "REFUSED"]).len() == 4);
+    ring.wait_for_lines(&[0], 1);
+}
