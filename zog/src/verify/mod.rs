@@ -27,6 +27,7 @@ use findings::{Findings, Kind, Place};
 use lines::Lines;
 use order::Order;
 use pieces::Log;
+use pzog::limits::HOSTS_MAX;
 use record::{Fingerprints, Form, RECORD_BYTES, Record, Source, form};
 use report::Report;
 use sent::SentLogs;
@@ -96,6 +97,9 @@ pub(crate) fn run(args: &VerifyArgs) -> anyhow::Result<Verdict> {
     if hosts.len() == 1 && args.sent.is_empty() {
         bail!("one log alone proves nothing; name the logs of two hosts or more, or add --sent");
     }
+    if hosts.len() > HOSTS_MAX {
+        bail!("{} logs; a ring has at most {HOSTS_MAX} hosts", hosts.len());
+    }
     let mut sent: Vec<Log> = args.sent.iter().map(|path| Log::file(path)).collect();
     let limits = Limits {
         memory_bytes: usize::try_from(args.memory).unwrap_or(usize::MAX),
@@ -144,8 +148,8 @@ fn examine(
     let mut records = limits.sorter();
 
     let mut sent_logs = SentLogs::new(&fingerprints, limits.sorter());
-    for (index, log) in (0..).zip(sent.iter_mut()) {
-        sent_logs.read(index, log)?;
+    for (index, log) in sent.iter_mut().enumerate() {
+        sent_logs.read(u16::try_from(index).context("so many sprog logs cannot be compared")?, log)?;
     }
     let streams =
         sent_logs.finish(|record| Ok(records.push(record.to_bytes())?)).with_context(in_temp_dir)?;
@@ -160,6 +164,7 @@ fn examine(
     Ok(findings)
 }
 
+/// Reads all pieces of a host's log; `index` is below [`HOSTS_MAX`].
 fn read_host(
     index: usize,
     log: &mut Log,
@@ -167,7 +172,7 @@ fn read_host(
     records: &mut Sorter<RECORD_BYTES>,
     findings: &mut Findings,
 ) -> anyhow::Result<()> {
-    let source = Source::Host(u16::try_from(index).context("that many hosts cannot be compared")?);
+    let source = Source::Host(index as u16);
     let mut position = 0;
     for piece in &log.pieces {
         log.starts.push(position);

@@ -164,9 +164,28 @@ fn read_lines<'p>(
 /// A line as a terminal may have it.
 fn shown(line: &[u8]) -> String {
     let text = String::from_utf8_lossy(line);
-    let mut escaped = text.chars().take(SHOWN_CHARS).collect::<String>().escape_debug().to_string();
-    if text.chars().nth(SHOWN_CHARS).is_some() {
-        escaped.push('…');
+    let mut shown = String::new();
+    for c in text.chars().take(SHOWN_CHARS) {
+        match c {
+            '"' | '\'' | '\\' => shown.push(c),
+            _ => shown.extend(c.escape_debug()),
+        }
     }
-    escaped
+    if text.chars().nth(SHOWN_CHARS).is_some() {
+        shown.push('…');
+    }
+    shown
+}
+
+#[cfg(test)]
+mod tests {
+    use super::shown;
+
+    #[test]
+    fn what_is_shown_is_printing_and_short() {
+        assert_eq!(shown(br#"it's "so" \o/"#), r#"it's "so" \o/"#);
+        assert_eq!(shown("b\u{1b}[2J\u{202e}ä\u{9b}".as_bytes()), r"b\u{1b}[2J\u{202e}ä\u{9b}");
+        assert_eq!(shown(b"\xff"), "\u{fffd}");
+        assert_eq!(shown(&[b'x'; 1000]).chars().count(), super::SHOWN_CHARS + 1);
+    }
 }
