@@ -68,8 +68,8 @@ pub(crate) struct RingArgs {
     /// Skip a host that could not be reached, or gave no answer, for so long; it is tried again every 2 s
     #[arg(long, value_name = "TIME", default_value = "5s", value_parser = positive_time)]
     pub(crate) timeout: Duration,
-    /// Messages to one host that may be unanswered at a time (1..4096)
-    #[arg(long, value_name = "COUNT", default_value_t = 1024, value_parser = window())]
+    /// Messages to one host that may be unanswered at a time; by default as many as a daemon lets repeat
+    #[arg(long, value_name = "COUNT", default_value_t = WINDOW_MAX, value_parser = window())]
     pub(crate) window: u64,
     /// How far a message must have come to be answered OK [default: as ring.toml says at the host]
     #[arg(long, value_name = "LEVEL", value_parser = level())]
@@ -159,9 +159,11 @@ fn text(written: &str) -> Result<String, String> {
     Ok(written.to_owned())
 }
 
-/// The daemon knows the texts of so many numbers of a session; a repeat must not reach further back.
+/// A daemon knows the texts of so many numbers of a session; what is repeated must not reach further back.
+const WINDOW_MAX: u64 = pzog::limits::SESSION_RECENT as u64;
+
 fn window() -> impl TypedValueParser<Value = u64> {
-    clap::value_parser!(u64).range(1..=pzog::limits::SESSION_RECENT as u64)
+    clap::value_parser!(u64).range(1..=WINDOW_MAX)
 }
 
 fn level() -> impl TypedValueParser<Value = Level> {

@@ -97,6 +97,37 @@ impl Choice {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use clap::Parser;
+
+    fn targets_with(options: &str) -> Result<(Vec<Target>, Settings), Failure> {
+        let options = options.split_whitespace();
+        targets(&crate::cli::Cli::try_parse_from(std::iter::once("sprog").chain(options)).unwrap().ring)
+    }
+
+    fn places(options: &str) -> Vec<String> {
+        let (targets, _) = targets_with(&format!("-c ../ring.toml {options}")).unwrap();
+        targets.iter().map(|t| format!("{} {}:{}", t.name, t.address, t.port)).collect()
+    }
+
+    #[test]
+    fn the_options_say_which_hosts_there_are() {
+        assert_eq!(places("").len(), 5);
+        assert_eq!(places("-r")[1], "PA 192.168.152.252:55552");
+        assert_eq!(places("--local")[1], "PA 127.0.0.1:55562");
+        assert_eq!(places("-s PA"), ["PA 192.168.152.252:55552"]);
+        assert_eq!(places("-s 192.168.152.11"), ["S 192.168.152.11:55552"]);
+        assert_eq!(places("-s S --local"), ["S 127.0.0.1:55592"]);
+        assert_eq!(places("-T"), ["localhost 127.0.0.1:55552"]);
+        assert_eq!(places("-T --local"), ["MV 127.0.0.1:55552"]);
+    }
+
+    #[test]
+    fn testing_alone_needs_no_ring_file_and_everything_else_does() {
+        assert_eq!(targets_with("-T").unwrap().0, [this_machine(None)]);
+        assert_eq!(targets_with("").unwrap_err().exit, Exit::Config);
+        assert_eq!(targets_with("-T -c missing.toml").unwrap_err().exit, Exit::Config);
+        assert_eq!(targets_with("-c ../ring.toml -s Z").unwrap_err().exit, Exit::Usage);
+    }
 
     fn chosen(choice: &mut Choice, count: usize, reached: &[bool]) -> Vec<usize> {
         (0..count).filter_map(|_| choice.next(reached.len(), |host| reached[host])).collect()

@@ -5,6 +5,10 @@ use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::{Arc, Condvar, Mutex};
+use std::time::Duration;
+
+/// A test that waits longer than this has failed.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What a fake daemon does with a connection.
 pub(crate) type Script = Box<dyn Fn(&mut Conversation) + Send + Sync>;
@@ -74,7 +78,9 @@ impl Fake {
     pub(crate) fn wait_for(&self, count: usize, like: &str) {
         let mut lines = self.heard.lines.lock().unwrap();
         while lines.iter().filter(|l| l.starts_with(like)).count() < count {
-            lines = self.heard.more.wait(lines).unwrap();
+            let waited = self.heard.more.wait_timeout(lines, PATIENCE).unwrap();
+            assert!(!waited.1.timed_out(), "{like:?} was not heard {count} times: {:?}", waited.0);
+            lines = waited.0;
         }
     }
 }

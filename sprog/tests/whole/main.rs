@@ -1,9 +1,12 @@
 //! The whole client against scripted daemons: what it says on the wire, what it tells, how it ends.
 
+#![allow(clippy::unwrap_used, reason = "a test fails where it cannot go on")]
+
 mod fake;
 
 use fake::{Fake, NOBODY, Ring, Script, assert_exit, read_until, signal, sprog_in, stderr, stdout};
-use std::io::Read;
+use std::io::{Read, Write};
+use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -133,7 +136,7 @@ fn a_host_that_stops_answering_is_left_for_another_one() {
     let b = Fake::polite();
     let ring = Ring::of(&[("A", mute.port), ("B", b.port)]);
     let file = ring.path("ring.toml");
-    let text = format!("ack_timeout = \"100ms\"\n{}", std::fs::read_to_string(&file).unwrap());
+    let text = std::fs::read_to_string(&file).unwrap() + "[limits]\nack_timeout = \"100ms\"\n";
     std::fs::write(&file, text).unwrap();
     let output = ring.run("-r -n 4 -i 0 --timeout 200ms");
     assert_exit(&output, 0);
@@ -307,7 +310,8 @@ fn without_an_end_sprog_stops_when_nobody_reads_its_output() {
 fn a_signal_ends_the_sending_and_the_answers_are_waited_for() {
     for name in ["INT", "TERM"] {
         let a = Fake::polite();
-        let child = Ring::of(&[("A", a.port)]).sprog("-i 1ms").spawn().unwrap();
+        let ring = Ring::of(&[("A", a.port)]);
+        let child = ring.sprog("-i 1ms").spawn().unwrap();
         a.wait_for(10, "AT ");
         signal(&child, name);
         let output = child.wait_with_output().unwrap();
@@ -315,6 +319,20 @@ fn a_signal_ends_the_sending_and_the_answers_are_waited_for() {
         let counted = format!("{} messages in", messages(&a).len());
         assert!(stdout(&output).contains(&counted), "{counted}: {}", stdout(&output));
     }
+}
+
+#[test]
+fn a_signal_ends_the_waiting_for_standard_input() {
+    let a = Fake::polite();
+    let ring = Ring::of(&[("A", a.port)]);
+    let mut child = ring.sprog("--stdin").stdin(Stdio::piped()).spawn().unwrap();
+    let mut input = child.stdin.take().unwrap();
+    input.write_all(b"first\n").unwrap();
+    a.wait_for(1, "AT ");
+    signal(&child, "INT");
+    // The input stays open until sprog has ended.
+    assert_exit(&child.wait_with_output().unwrap(), 0);
+    drop(input);
 }
 
 #[test]
@@ -380,7 +398,8 @@ fn warnings_are_bounded() {
             c.say("ERR 400 no");
         }
     });
-    let mut child = Ring::of(&[("A", a.port)]).sprog("-n 5000 -i 0").spawn().unwrap();
+    let ring = Ring::of(&[("A", a.port)]);
+    let mut child = ring.sprog("-n 5000 -i 0").spawn().unwrap();
     let mut warned = String::new();
     child.stderr.take().unwrap().read_to_string(&mut warned).unwrap();
     assert_exit(&child.wait_with_output().unwrap(), 1);
