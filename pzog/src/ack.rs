@@ -50,11 +50,13 @@ impl Answers {
         self.0.clear();
     }
 
-    /// One more `OK`, joined with the last if they wait for the same.
-    fn push_ok(&mut self, awaited: Awaited) {
+    /// One more `OK`, joined with the last if they wait for the same. What the sync under way covers
+    /// (`covered` lines) is not joined with what it does not: it would wait for the next one.
+    fn push_ok(&mut self, awaited: Awaited, covered: u64) {
         if let Some(Answer::Reached(last, count)) = self.0.back_mut() {
             let same_turn = last.since == awaited.since && last.seq.is_some() == awaited.seq.is_some();
-            if last.level == awaited.level && (same_turn || awaited.level <= Level::Synced) {
+            let same_sync = last.written > covered && awaited.level <= Level::Synced;
+            if last.level == awaited.level && (same_turn || same_sync) {
                 *last = Awaited { since: last.since, ..awaited };
                 *count += 1;
                 return;
@@ -87,7 +89,8 @@ impl Node {
         if level == Level::Journaled && client.answers.is_empty() {
             return push_oks(conn, 1, out);
         }
-        client.answers.push_ok(Awaited { level, written: self.sync.written, seq, since: now });
+        let awaited = Awaited { level, written: self.sync.written, seq, since: now };
+        client.answers.push_ok(awaited, self.sync.covered());
         if !core::mem::replace(&mut client.is_waiting, true) {
             self.waiting.push(conn);
         }

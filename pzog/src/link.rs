@@ -153,7 +153,7 @@ impl Node {
         };
         let Some(host) = self.check_hello(conn, &hello, None, rest, out) else { return };
         if !self.wins_handshake(conn, host, out) {
-            return self.refuse_peer(conn, 300, "this pair is connecting already", rest, out);
+            return self.turn_away(conn, "this pair is connecting already", out);
         }
         match self.links[host.index()].up {
             None => self.admit(now, conn, out),
@@ -204,7 +204,7 @@ impl Node {
     fn handshake_with(&self, host: HostIndex, than: ConnId) -> Option<ConnId> {
         let greets = |p: &Peer| {
             let with = p.host.or(p.dialed) == Some(host);
-            with && matches!(p.phase, Phase::Greeting | Phase::Telling | Phase::Questioning)
+            with && p.is_greeting()
         };
         self.peers.iter().find(|(conn, p)| *conn != than && greets(p)).map(|(conn, _)| conn)
     }
@@ -236,7 +236,7 @@ impl Node {
                 ),
             );
         }
-        self.refuse_peer(newcomer, 300, "this host is linked, and the link lives", b"", out);
+        self.turn_away(newcomer, "this host is linked, and the link lives", out);
     }
 
     /// Answers a `HELLO`.
@@ -263,7 +263,7 @@ impl Node {
     /// The other side has told all its watermarks: the link is up for this side.
     pub(crate) fn link_up(&mut self, now: Time, conn: ConnId, host: HostIndex, out: &mut Outputs) {
         let Some(peer) = self.peers.get_mut(conn) else { return };
-        (peer.phase, peer.deadline) = (Phase::Up, None);
+        (peer.phase, peer.deadline, peer.was_linked) = (Phase::Up, None, true);
         peer.keepalive_at = now + self.settings.keepalive;
         let (dialed, agrees) = (peer.dialed.is_some(), peer.agrees);
         let (incarnation, process) = (peer.incarnation, peer.process);
@@ -317,7 +317,7 @@ impl Node {
             );
         }
         self.link_down(now, conn, host, "the connection ended", out);
-        if link_is_down(&self.links[host.index()]) && peer.dialed.is_some() {
+        if peer.dialed.is_some() && !peer.was_linked {
             self.back_off(now, host);
         }
         if let Some(newcomer) = peer.questioned_by {
@@ -386,6 +386,14 @@ impl Node {
         self.close_peer(conn, out);
     }
 
+    /// Closes a connection that is one too many: everyday life when both sides dial.
+    fn turn_away(&mut self, conn: ConnId, why: &str, out: &mut Outputs) {
+        out.report(Severity::Info, Source::Conn(conn), format_args!("TURNED AWAY 300 {why}"));
+        let span = out.put_small(format_args!("ERR 300 {why}\r\n"));
+        out.send.push((conn, Slice::Small(span)));
+        self.close_peer(conn, out);
+    }
+
     pub(crate) fn close_peer(&mut self, conn: ConnId, out: &mut Outputs) {
         if let Some(peer) = self.peers.get_mut(conn).filter(|p| p.phase != Phase::Closing) {
             peer.phase = Phase::Closing;
@@ -447,17 +455,15 @@ impl Node {
             Connect::Always => true,
             Connect::OnDemand => !link.tried || !link.outbox.is_empty(),
         };
-        let none = ConnId(u32::MAX);
-        wanted && !self.is_stopping() && link_is_down(link) && self.handshake_with(host, none).is_none()
+        // A connection that we dialled and close must be gone before the next.
+        let is_busy = |p: &Peer| p.dialed == Some(host) || (p.host == Some(host) && p.is_greeting());
+        let is_down = link.up.is_none() && !link.dialing;
+        wanted && is_down && !self.is_stopping() && !self.peers.iter().any(|(_, p)| is_busy(p))
     }
 
     pub(crate) fn redial_at(&self, host: HostIndex) -> Time {
         self.links[host.index()].redial_at
     }
-}
-
-fn link_is_down(link: &Link) -> bool {
-    link.up.is_none() && !link.dialing
 }
 
 /// `OK <stream> <journaled> <synced>`

@@ -100,6 +100,13 @@ pub(crate) struct Sync {
     has_failed: bool,
 }
 
+impl Sync {
+    /// How many lines are synced, or will be when the sync under way ends.
+    pub(crate) fn covered(&self) -> u64 {
+        self.syncing.unwrap_or(self.synced)
+    }
+}
+
 /// An orderly stop: first the clients get their answers, then the peers are told; when all of them have answered,
 /// nothing can come any more that would have to be passed on.
 #[derive(Clone, Copy, Debug)]
@@ -230,7 +237,7 @@ impl Node {
     /// Asks for a sync if somebody waits for one, or it is time.
     fn begin_sync(&mut self, now: Time, out: &mut Outputs) {
         let sync = &mut self.sync;
-        if sync.has_failed || sync.written == sync.syncing.unwrap_or(sync.synced) {
+        if sync.has_failed || sync.written == sync.covered() {
             return;
         }
         let at = *sync.at.get_or_insert(now + SYNC_WITHIN);

@@ -23,6 +23,8 @@ pub(crate) struct Peer {
     pub(crate) incarnation: u64,
     pub(crate) process: u64,
     pub(crate) agrees: bool,
+    /// It was a link once.
+    pub(crate) was_linked: bool,
     /// When the present phase must have ended.
     pub(crate) deadline: Option<Time>,
     pub(crate) keepalive_at: Time,
@@ -69,6 +71,7 @@ impl Peer {
             incarnation: 0,
             process: 0,
             agrees: false,
+            was_linked: false,
             deadline: Some(now + HANDSHAKE),
             keepalive_at: now,
             unanswered: None,
@@ -78,6 +81,11 @@ impl Peer {
             last_session: None,
             last_stamp: Stamp::of_utc_seconds(0),
         }
+    }
+
+    /// The handshake is not over.
+    pub(crate) fn is_greeting(&self) -> bool {
+        matches!(self.phase, Phase::Greeting | Phase::Telling | Phase::Questioning)
     }
 
     /// The link is up, or was and is being left: messages are taken from it.
@@ -151,8 +159,7 @@ impl Node {
         line: &[u8],
         out: &mut Outputs,
     ) {
-        let greets = |p: &mut Peer| matches!(p.phase, Phase::Greeting | Phase::Telling | Phase::Questioning);
-        if self.peers.get_mut(conn).is_some_and(greets) {
+        if self.peers.get_mut(conn).is_some_and(|p| p.is_greeting()) {
             return self.refuse_peer(conn, 501, "a handshake comes first", line, out);
         }
         self.counters.refused += 1;
