@@ -13,6 +13,9 @@ use std::vec;
 /// Runs that are merged at a time; each takes a file descriptor.
 const FAN_IN: usize = 256;
 
+/// Bytes read of a run at a time, where memory allows; more makes nothing faster.
+const READ_BYTES: usize = 1 << 20;
+
 /// Takes records in any order.
 pub(super) struct Sorter<const N: usize> {
     buffer: Vec<[u8; N]>,
@@ -26,9 +29,8 @@ impl<const N: usize> Sorter<N> {
     /// A sorter that uses so many bytes of memory, and files in `dir` for what does not fit.
     pub(super) fn new(memory_bytes: usize, dir: &Path) -> Sorter<N> {
         let buffer_records = (memory_bytes / 2 / N).max(1);
-        let buffer = Vec::with_capacity(buffer_records);
         Sorter {
-            buffer,
+            buffer: Vec::new(),
             buffer_records,
             merge_bytes: memory_bytes / 2,
             runs: Vec::new(),
@@ -40,6 +42,11 @@ impl<const N: usize> Sorter<N> {
     pub(super) fn push(&mut self, record: [u8; N]) -> io::Result<()> {
         if self.buffer.len() == self.buffer_records {
             self.spill()?;
+        }
+        if self.buffer.len() == self.buffer.capacity() {
+            // Doubled as a vector does by itself, but never beyond what is allowed.
+            let more = self.buffer.len().clamp(1, self.buffer_records - self.buffer.len());
+            self.buffer.reserve_exact(more);
         }
         self.buffer.push(record);
         Ok(())
@@ -111,7 +118,7 @@ pub(super) struct Merge<const N: usize> {
 
 impl<const N: usize> Merge<N> {
     fn new(runs: Vec<File>, memory_bytes: usize) -> io::Result<Merge<N>> {
-        let each = (memory_bytes / runs.len()).max(N);
+        let each = (memory_bytes / runs.len()).clamp(N, READ_BYTES);
         let runs: Vec<_> = runs.into_iter().map(|run| BufReader::with_capacity(each, run)).collect();
         let mut merge = Merge { heap: BinaryHeap::with_capacity(runs.len()), runs };
         for run in 0..merge.runs.len() {
