@@ -11,6 +11,10 @@ use pzog::{Level, Settings, Time};
 use std::cell::{Cell, RefCell};
 use std::time::{Duration, Instant};
 
+/// A connection on which nothing was said for so long says `KEEPALIVE`, sooner where the daemon's patience with
+/// silent clients is short.
+const KEEPALIVE_MAX: Duration = Duration::from_secs(60);
+
 /// A run of sprog.
 pub(crate) struct Client {
     /// The hosts to choose from, in ring order.
@@ -26,6 +30,8 @@ pub(crate) struct Client {
     /// A connection that owes an answer is silent for at most so long: the daemon itself waits this much for
     /// other hosts before it says `PENDING`.
     pub(crate) silence: Duration,
+    /// A connection on which nothing was said for so long says `KEEPALIVE`.
+    pub(crate) keepalive: Duration,
     /// Messages to one host that may be unanswered at a time.
     pub(crate) window: usize,
     /// The level to ask for.
@@ -52,6 +58,7 @@ impl Client {
             moved: Bell::default(),
             timeout: cli.ring.timeout,
             silence: settings.ack_timeout + cli.ring.timeout,
+            keepalive: KEEPALIVE_MAX.min(settings.client_idle / 2),
             window: usize::try_from(cli.ring.window).unwrap_or(usize::MAX),
             ack: cli.ring.ack,
             started: Instant::now(),

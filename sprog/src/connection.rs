@@ -13,9 +13,6 @@ use std::cell::Cell;
 use std::fmt;
 use std::time::Duration;
 
-/// A connection on which nothing was said for so long says `KEEPALIVE`: a fifth of the daemon's default patience.
-const KEEPALIVE_AFTER: Duration = Duration::from_secs(60);
-
 /// Silence is judged at least so often.
 const JUDGE_EVERY: Duration = Duration::from_secs(1);
 
@@ -64,7 +61,7 @@ pub(crate) async fn connection(
     let (stream, inbox) = match greeted {
         Some(Ok(greeted)) => greeted,
         Some(Err(end)) => return end,
-        None => return End::Lost("no answer in time".to_owned()),
+        None => return End::Lost(format!("no answer within {limit:.1?}")),
     };
     client.reached(lane, host);
     let connection = Connection {
@@ -153,7 +150,7 @@ impl Connection<'_> {
     }
 
     async fn read(&self, mut inbox: Inbox, until: Until) -> End {
-        let judge_every = JUDGE_EVERY.min(self.client.silence / 4);
+        let judge_every = JUDGE_EVERY.min(self.client.silence / 4).min(self.client.keepalive / 4);
         loop {
             if until == Until::Answered && !self.lane.owes() {
                 return End::Answered;
@@ -205,7 +202,7 @@ impl Connection<'_> {
             Some(since) if now - since >= self.client.silence => {
                 Err(End::Lost(format!("no answer for {:?}", self.client.silence)))
             }
-            None if now - self.used_at.get() >= KEEPALIVE_AFTER => {
+            None if now - self.used_at.get() >= self.client.keepalive => {
                 self.keepalive_due.set(true);
                 self.lane.bell.ring();
                 Ok(())

@@ -18,6 +18,9 @@ const BACKOFF_MIN: Duration = Duration::from_millis(100);
 /// ... up to this.
 const BACKOFF_MAX: Duration = Duration::from_secs(2);
 
+/// An attempt that would have less time than this is not made.
+const ATTEMPT_MIN: Duration = Duration::from_millis(50);
+
 /// A skipped host is tried again so often.
 const PROBE_EVERY: Duration = Duration::from_secs(2);
 
@@ -90,16 +93,16 @@ pub(crate) async fn serve(client: Rc<Client>, host: usize) {
         if lane.has_moved(first) || !lane.owes() {
             patience.renew();
         }
-        let for_good = matches!(end, End::Refused(_));
+        let pause = patience.pause(client.now(), lane);
         if lane.is_skipped() {
             rt::sleep(PROBE_EVERY).await;
-        } else if for_good || patience.left(client.now(), lane).is_zero() {
+        } else if let (End::Lost(_), Some(pause)) = (&end, pause) {
+            rt::sleep(pause).await;
+        } else {
             let why = end.to_string();
             client.skip(lane, &why);
             elsewhere(&client, lane, &why).await;
             patience.renew();
-        } else {
-            rt::sleep(patience.pause()).await;
         }
     }
 }
@@ -124,10 +127,9 @@ async fn elsewhere(client: &Client, lane: &Lane, why: &str) {
         if lane.has_moved(first) {
             patience.renew();
         }
-        if !tried || patience.left(client.now(), lane).is_zero() {
-            client.give_up(lane, why);
-        } else {
-            rt::sleep(patience.pause()).await;
+        match patience.pause(client.now(), lane) {
+            Some(pause) if tried => rt::sleep(pause).await,
+            _ => client.give_up(lane, why),
         }
     }
 }
@@ -159,10 +161,11 @@ impl Patience {
         self.backoff = BACKOFF_MIN;
     }
 
-    fn pause(&mut self) -> Duration {
+    /// The pause before the next attempt; `None` where there is no time left for one.
+    fn pause(&mut self, now: Time, lane: &Lane) -> Option<Duration> {
         let pause = self.backoff.mul_f64(self.rng.random_range(0.5..1.0));
         self.backoff = (self.backoff * 2).min(BACKOFF_MAX);
-        pause
+        (pause + ATTEMPT_MIN <= self.left(now, lane)).then_some(pause)
     }
 }
 
@@ -191,10 +194,12 @@ mod tests {
 
     #[test]
     fn pauses_grow_with_jitter_up_to_a_bound() {
+        let lane = Lane::new(0, "T");
         let mut patience = Patience::new(Duration::from_secs(5), 0);
         for expected_ms in [100, 200, 400, 800, 1600, 2000, 2000] {
-            let pause = patience.pause().as_millis();
+            let pause = patience.pause(Time(0), &lane).unwrap().as_millis();
             assert!(pause >= expected_ms / 2 && pause <= expected_ms, "{pause} of {expected_ms}");
         }
+        assert_eq!(patience.pause(Time(4_000_000), &lane), None);
     }
 }

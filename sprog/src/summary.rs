@@ -85,7 +85,8 @@ impl Tally {
             Answer::Pending(_) => host.counts.pending += 1,
             Answer::Refused(_) | Answer::ComeAgain(_) | Answer::Ack => host.counts.refused += 1,
         }
-        host.latency.saturating_record(u64::try_from(latency.as_micros()).unwrap_or(u64::MAX));
+        let latency_us = u64::try_from(latency.as_micros()).unwrap_or(u64::MAX);
+        host.latency.saturating_record(latency_us.max(1));
     }
 
     /// A message was given up.
@@ -153,7 +154,7 @@ impl HostSummary<'_> {
     }
 }
 
-/// From making a message to its answer, in microseconds.
+/// From making a message to its answer, in microseconds; 0 where there was none.
 #[derive(Serialize)]
 struct Latency {
     p50: u64,
@@ -201,7 +202,10 @@ fn row(f: &mut fmt::Formatter<'_>, counts: &Counts, latency: &Latency) -> fmt::R
         write!(f, " {count:>8}")?;
     }
     for latency_us in [latency.p50, latency.p90, latency.p99, latency.max] {
-        write!(f, " {:>8}", shown(Duration::from_micros(latency_us)))?;
+        match latency_us {
+            0 => write!(f, " {:>8}", "-")?,
+            _ => write!(f, " {:>8}", shown(Duration::from_micros(latency_us)))?,
+        }
     }
     f.write_char('\n')
 }
@@ -248,6 +252,7 @@ mod tests {
         );
         assert_eq!(rows[2][..7], ["PA", "0", "0", "1", "1", "1", "1"]);
         assert_eq!(rows[3][..7], ["all", "100", "100", "1", "2", "2", "1"]);
+        assert!(Tally::new(["G"].into_iter()).summary(Duration::ZERO, 1).to_string().contains("  - "));
         assert!(text.ends_with("105 messages in 2.0 s, 52 a second: 100 OK, 1 PENDING, 2 refused, 2 lost"));
     }
 

@@ -124,8 +124,8 @@ impl Conversation {
 
     /// Agrees to everything until the client closes.
     pub(crate) fn be_polite(&mut self) {
-        while self.hear().is_some() {
-            self.say("OK");
+        while let Some(line) = self.hear() {
+            self.say(if line == "KEEPALIVE" { "ACK" } else { "OK" });
         }
     }
 
@@ -155,6 +155,14 @@ impl Ring {
         let text: String = hosts.iter().enumerate().map(entry).collect();
         std::fs::write(dir.path().join("ring.toml"), text).unwrap();
         Ring { dir }
+    }
+
+    /// The same ring with these settings.
+    pub(crate) fn with(self, settings: &str) -> Ring {
+        let file = self.path("ring.toml");
+        let hosts = std::fs::read_to_string(&file).unwrap();
+        std::fs::write(&file, format!("{settings}\n{hosts}")).unwrap();
+        self
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {

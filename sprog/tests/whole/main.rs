@@ -134,10 +134,7 @@ fn a_host_that_stops_answering_is_left_for_another_one() {
         c.be_silent();
     });
     let b = Fake::polite();
-    let ring = Ring::of(&[("A", mute.port), ("B", b.port)]);
-    let file = ring.path("ring.toml");
-    let text = std::fs::read_to_string(&file).unwrap() + "[limits]\nack_timeout = \"100ms\"\n";
-    std::fs::write(&file, text).unwrap();
+    let ring = Ring::of(&[("A", mute.port), ("B", b.port)]).with("limits.ack_timeout = \"100ms\"");
     let output = ring.run("-r -n 4 -i 0 --timeout 200ms");
     assert_exit(&output, 0);
     assert_eq!(messages(&b).len(), 4);
@@ -322,6 +319,17 @@ fn a_signal_ends_the_sending_and_the_answers_are_waited_for() {
 }
 
 #[test]
+fn an_idle_connection_is_kept_alive() {
+    let a = Fake::polite();
+    let ring = Ring::of(&[("A", a.port)]).with("client_idle = \"100ms\"");
+    let child = ring.sprog("-i 1h").spawn().unwrap();
+    a.wait_for(3, "KEEPALIVE");
+    signal(&child, "INT");
+    assert_exit(&child.wait_with_output().unwrap(), 0);
+    assert_eq!(a.heard().iter().filter(|line| line.starts_with("HELLO")).count(), 1);
+}
+
+#[test]
 fn a_signal_ends_the_waiting_for_standard_input() {
     let a = Fake::polite();
     let ring = Ring::of(&[("A", a.port)]);
@@ -356,7 +364,7 @@ fn exit_codes_tell_what_went_wrong() {
     for (options, code, told) in [
         ("--no-such-option", 2, "--no-such-option"),
         ("-s Z -n 1", 2, "has no host \"Z\"; it has A (127.0.0.1), B (127.0.0.1)"),
-        ("-s B -n 1 --timeout 100ms", 69, "B (127.0.0.1, port 1) is skipped"),
+        ("-s B -n 1 --timeout 100ms", 69, "B (127.0.0.1, port 1) is skipped: Connection refused"),
         ("-n 1 --log no/such/directory", 74, "no/such/directory"),
         ("-c missing.toml", 78, "missing.toml"),
         ("-s A -n 1", 0, ""),
