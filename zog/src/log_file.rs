@@ -51,6 +51,8 @@ pub(crate) struct LogFile {
     writer: Box<dyn Writer>,
     /// The file that `writer` writes to.
     file: Arc<File>,
+    /// Kept open, so that a sync needs no new file descriptor.
+    directory: Arc<File>,
     /// The hour or day in which the file was begun.
     period: u64,
     /// No rotation before this second (UTC), because one has failed.
@@ -66,8 +68,10 @@ impl LogFile {
         let path = path_of(dir, stem);
         let torn = cut_torn_line(&path)?;
         let mut writer = flexi_writer(dir, stem)?;
-        writer.write_all(&[])?; // flexi_logger opens the file at the first write
+        // flexi_logger opens the file at the first write, which is too late to say that it cannot be opened.
+        let _nothing = writer.write(&[])?;
         let file = Arc::new(open_append(&path)?);
+        let directory = Arc::new(File::open(dir)?);
         let mut log = LogFile {
             dir: dir.to_owned(),
             stem,
@@ -76,8 +80,9 @@ impl LogFile {
             period: 0,
             rotate_after: 0,
             cut_to: None,
-            unsynced: Unsynced { files: vec![Arc::clone(&file)], directory: Some(dir.to_owned()) },
+            unsynced: Unsynced { files: vec![Arc::clone(&file)], directory: Some(Arc::clone(&directory)) },
             file,
+            directory,
         };
         log.period = log.period_of(begun(&log.file)?);
         log.tidy();
@@ -155,7 +160,7 @@ impl LogFile {
 
     fn follow(&mut self) -> io::Result<()> {
         self.file = Arc::new(open_append(&self.path())?);
-        self.unsynced.directory = Some(self.dir.clone());
+        self.unsynced.directory = Some(Arc::clone(&self.directory));
         Ok(())
     }
 
@@ -179,7 +184,7 @@ impl LogFile {
 pub(crate) struct Unsynced {
     files: Vec<Arc<File>>,
     /// Set when a file was created or renamed.
-    directory: Option<PathBuf>,
+    directory: Option<Arc<File>>,
 }
 
 impl Unsynced {
@@ -194,7 +199,7 @@ impl Unsynced {
         for file in &self.files {
             file.sync_data()?;
         }
-        self.directory.map_or(Ok(()), |dir| File::open(dir)?.sync_all())
+        self.directory.map_or(Ok(()), |directory| directory.sync_all())
     }
 }
 

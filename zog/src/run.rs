@@ -17,9 +17,13 @@ use rand::TryRng;
 use rand::rngs::SysRng;
 use ringfile::RingFile;
 use rustix::fs::Mode;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::io::{self, Write};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
+
+/// Logs, links to hosts, handshakes and what the runtime needs.
+const FILES_BESIDE_CLIENTS: u64 = 256;
 
 /// Files are for this user and its group.
 const UMASK: Mode = Mode::WGRP.union(Mode::RWXO);
@@ -30,11 +34,24 @@ pub(crate) fn run(args: &RunArgs) -> Result<Exit, Failed> {
     let (origin, file) = check::load(&args.ring)?;
     let me = check::who(&args.ring, &origin, &file)?;
     rustix::process::umask(UMASK);
+    raise_file_limit(file.settings.clients_max);
     let (state, logs) = directories(args, &file.hosts[me].name);
     let _lock = state_dir::lock(&state)?;
     state_dir::create(&logs, "--log-dir")?;
     rt::run(live(origin, file, HostIndex(me as u8), logs))?;
     Ok(Exit::Success)
+}
+
+/// Every connection is a file descriptor: takes as many as the system allows.
+fn raise_file_limit(clients_max: u32) {
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    let raised = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
+    let allowed = if raised.is_ok() { maximum } else { current };
+    if let Some(allowed) = allowed
+        && allowed < u64::from(clients_max) + FILES_BESIDE_CLIENTS
+    {
+        log::warn!("`ulimit -n` allows {allowed} open files, too few for {clients_max} clients at one time");
+    }
 }
 
 /// What is told on standard error.
