@@ -73,6 +73,7 @@ fn a_client_beyond_the_limit_is_told_to_come_again_later() {
     let answer = fourth.line();
     assert!(answer.starts_with("ERR 300 "), "{answer}");
     assert_eq!(fourth.rest(), "");
+    drop(fourth);
     clients.remove(0).expect("QUIT", "OK");
     wait_until("there is room for another client", || {
         let mut client = ring.client(0);
