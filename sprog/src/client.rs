@@ -93,7 +93,7 @@ impl Client {
     pub(crate) fn reached(&self, lane: &Lane, host: usize) {
         self.was_reached.set(true);
         if lane.host == host && lane.skip(false) {
-            self.ledger.borrow_mut().warn(self.now(), &format!("{} is back", self.name(host)));
+            self.ledger.borrow_mut().tell(&format!("{} is back", self.name(host)));
             self.moved.ring();
         }
     }
@@ -102,7 +102,7 @@ impl Client {
     pub(crate) fn skip(&self, lane: &Lane, why: &str) {
         lane.skip(true);
         let warning = format!("{} is skipped: {why}", self.name(lane.host));
-        self.ledger.borrow_mut().warn(self.now(), &warning);
+        self.ledger.borrow_mut().tell(&warning);
         self.moved.ring();
     }
 

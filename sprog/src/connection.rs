@@ -1,11 +1,11 @@
 //! One connection to a host: `HELLO`, then messages out and answers in, until it is lost.
 
+use crate::answer::Answer;
 use crate::client::Client;
 use crate::lane::Lane;
-use crate::ledger::At;
+use crate::ledger::{At, Ledger};
 use crate::rt::{self, Stream};
-use crate::session::Reply;
-use crate::{answer::Answer, ledger::Ledger, session::Session};
+use crate::session::{Reply, Session};
 use futures_lite::future::or;
 use pzog::Time;
 use pzog::limits::LINE_MAX;

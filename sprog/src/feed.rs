@@ -4,7 +4,6 @@ use crate::cli::Cli;
 use crate::client::Client;
 use crate::exit::Failure;
 use crate::lane::Lane;
-use crate::ledger::NeverSent;
 use crate::pace::Pace;
 use crate::rt;
 use crate::source::Source;
@@ -64,11 +63,11 @@ impl Feed {
             }
             match self.source.next(&mut text).await? {
                 None => return Ok(Stopped::Done),
-                Some(Err(reason)) => never_sent(client, &text, NeverSent::Unfit(reason)),
+                Some(Err(reason)) => client.ledger.borrow_mut().unfit(client.now(), &text, &reason),
                 Some(Ok(())) => match self.room(client).await {
                     Some(lane) => lane.push(client.now(), stamp(), &text),
                     None => {
-                        never_sent(client, &text, NeverSent::NoHost);
+                        client.ledger.borrow_mut().no_host(&text);
                         return Ok(Stopped::NoHost);
                     }
                 },
@@ -97,10 +96,6 @@ impl Feed {
             }
         }
     }
-}
-
-fn never_sent(client: &Client, text: &[u8], why: NeverSent) {
-    client.ledger.borrow_mut().never_sent(client.now(), text, why);
 }
 
 fn stamp() -> Stamp {

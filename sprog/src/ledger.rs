@@ -9,6 +9,7 @@ use crate::session::Message;
 use crate::summary::{Counts, Tally};
 use crate::target::Target;
 use pzog::Time;
+use std::fmt::Display;
 use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -71,13 +72,13 @@ impl Ledger {
         self.ended_badly(at, message, &format_args!("LOST {reason}"), now);
     }
 
-    fn ended_badly(&mut self, at: At, message: &Message, answer: &dyn std::fmt::Display, now: Time) {
+    fn ended_badly(&mut self, at: At, message: &Message, answer: &dyn Display, now: Time) {
         let warning = format!("{}: {answer}: {}", self.names[at.host], printing(message.entry));
         self.output.warn(now, &warning);
         self.ended(at, message, answer, now);
     }
 
-    fn ended(&mut self, At { host, session }: At, m: &Message, answer: &dyn std::fmt::Display, now: Time) {
+    fn ended(&mut self, At { host, session }: At, m: &Message, answer: &dyn Display, now: Time) {
         let host = &self.names[host];
         if let Some(log) = &mut self.log {
             log.answered(session, m.number, host, answer);
@@ -86,22 +87,23 @@ impl Ledger {
         self.output.ended(&Ended { host, session, number, latency, answer, entry });
     }
 
-    /// A message found no host, or cannot be sent as it is.
-    pub(crate) fn never_sent(&mut self, now: Time, text: &[u8], end: NeverSent) {
-        match &end {
-            NeverSent::NoHost => self.tally.lost(None),
-            NeverSent::Unfit(_) => self.tally.refused_here(),
-        }
-        let reason = match end {
-            NeverSent::NoHost => "no host can be reached".to_owned(),
-            NeverSent::Unfit(reason) => reason,
-        };
-        self.output.warn(now, &format!("not sent, {reason}: {}", printing(&text[..text.len().min(80)])));
+    /// There was no host for a message.
+    pub(crate) fn no_host(&mut self, text: &[u8]) {
+        self.tally.lost(None);
+        let excerpt = excerpt(text);
+        self.output
+            .tell(&format!("no host can be reached; not sent, and nothing behind it either: {excerpt}"));
     }
 
-    /// Something that a person should know.
-    pub(crate) fn warn(&mut self, now: Time, warning: &str) {
-        self.output.warn(now, warning);
+    /// A message cannot be put on the wire, for this reason.
+    pub(crate) fn unfit(&mut self, now: Time, text: &[u8], reason: &str) {
+        self.tally.refused_here();
+        self.output.warn(now, &format!("not sent, {reason}: {}", excerpt(text)));
+    }
+
+    /// Something that a person should know, at once.
+    pub(crate) fn tell(&mut self, warning: &str) {
+        self.output.tell(warning);
     }
 
     /// Hands all that was booked to the system.
@@ -135,10 +137,7 @@ fn stdout_failed(e: &io::Error) -> Failure {
     Failure::new(Exit::Io, format!("standard output cannot be written: {e}"))
 }
 
-/// Why a message never got as far as a session.
-pub(crate) enum NeverSent {
-    /// There was no host for it.
-    NoHost,
-    /// It cannot be put on the wire, for this reason.
-    Unfit(String),
+/// Enough of a text to know it by.
+fn excerpt(text: &[u8]) -> String {
+    printing(&text[..text.len().min(80)])
 }

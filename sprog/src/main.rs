@@ -22,23 +22,14 @@ mod summary;
 mod target;
 
 use clap::Parser;
-use cli::{Cli, Command};
 use std::io::Write;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
-    let ended = match &cli.command {
-        Some(Command::Completions { shell }) => cli::write_completions(*shell),
-        Some(Command::Man) => cli::write_man(),
-        None => run::run(&cli),
-    };
-    ended.map_or_else(
-        |failure| {
-            // Where standard error is gone too, the exit code is all that is left to say it with.
-            let _ = writeln!(std::io::stderr(), "sprog: {failure}");
-            failure.exit.into()
-        },
-        ExitCode::from,
-    )
+    let exit = run::run(&cli::Cli::parse()).unwrap_or_else(|failure| {
+        // Where standard error is gone too, the exit code is all that is left to say it with.
+        let _ = writeln!(std::io::stderr(), "sprog: {failure}");
+        failure.exit
+    });
+    exit.into()
 }

@@ -84,7 +84,7 @@ impl Output {
     pub(crate) fn summary(&mut self, summary: &Summary) {
         self.bar.finish_and_clear();
         if self.warned.hidden > 0 {
-            self.complain(&format!("{} more warnings were not shown", self.warned.hidden));
+            self.tell(&format!("{} more warnings were not shown", self.warned.hidden));
         }
         if self.quiet || self.closed {
             return;
@@ -101,25 +101,26 @@ impl Output {
         self.lines.push(b'\n');
     }
 
-    /// Tells a person at once what should be known; many within a second are told by their number.
+    /// Tells of a message that ended badly; of many within a second only the number is told.
     pub(crate) fn warn(&mut self, now: Time, warning: &str) {
         let second = now.0 / 1_000_000;
         if second != self.warned.second {
             let hidden = self.warned.hidden;
             self.warned = Warned { second, ..Warned::default() };
             if hidden > 0 {
-                self.complain(&format!("{hidden} more warnings were not shown"));
+                self.tell(&format!("{hidden} more warnings were not shown"));
             }
         }
         if self.warned.shown < WARNINGS_PER_SECOND {
             self.warned.shown += 1;
-            self.complain(warning);
+            self.tell(warning);
         } else {
             self.warned.hidden += 1;
         }
     }
 
-    fn complain(&self, warning: &str) {
+    /// Tells a person at once what may not be missed.
+    pub(crate) fn tell(&self, warning: &str) {
         // Where standard error is gone, there is no place left to say so.
         self.bar.suspend(|| writeln!(io::stderr(), "sprog: {warning}").unwrap_or_default());
     }

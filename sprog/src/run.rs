@@ -1,6 +1,6 @@
 //! A run: send, wait for the answers, sum up.
 
-use crate::cli::Cli;
+use crate::cli::{self, Cli, Command};
 use crate::client::Client;
 use crate::exit::{Exit, Failure};
 use crate::feed::{Feed, Stopped};
@@ -17,17 +17,26 @@ use std::time::Duration;
 /// After a signal, answers are waited for at most so long.
 const DRAIN: Duration = Duration::from_secs(5);
 
-/// Sends as the options say, and answers for what was sent.
+/// Does what the command line asks for.
 pub(crate) fn run(cli: &Cli) -> Result<Exit, Failure> {
+    match cli.command {
+        Some(Command::Completions { shell }) => cli::write_completions(shell),
+        Some(Command::Man) => cli::write_man(),
+        None => send(cli),
+    }
+}
+
+/// Sends as the options say, and answers for what was sent.
+fn send(cli: &Cli) -> Result<Exit, Failure> {
     let (targets, settings) = targets(&cli.ring)?;
     let tokens = targets.iter().map(|_| token()).collect::<Result<Vec<_>, _>>()?;
     let seed = cli.messages.seed.map_or_else(random_seed, Ok)?;
     let ledger = Ledger::open(cli, &targets)?;
     let client = Rc::new(Client::new(cli, targets, &settings, ledger, &tokens));
-    rt::block_on(send(&client, Feed::new(cli, seed, &client), seed))
+    rt::block_on(send_all(&client, Feed::new(cli, seed, &client), seed))
 }
 
-async fn send(client: &Rc<Client>, mut feed: Feed, seed: u64) -> Result<Exit, Failure> {
+async fn send_all(client: &Rc<Client>, mut feed: Feed, seed: u64) -> Result<Exit, Failure> {
     let signals = Signals::catch().map_err(|e| signals_failed(&e))?;
     for host in 0..client.lanes.len() {
         rt::spawn(lane::serve(Rc::clone(client), host));

@@ -138,6 +138,9 @@ impl Conversation {
 /// A port that nobody listens on (tcpmux, long out of use).
 pub(crate) const NOBODY: u16 = 1;
 
+/// Another one (discard).
+pub(crate) const NOBODY_EITHER: u16 = 9;
+
 /// A directory with a ring.toml of these hosts.
 pub(crate) struct Ring {
     dir: tempfile::TempDir,

@@ -4,7 +4,9 @@
 
 mod fake;
 
-use fake::{Fake, NOBODY, Ring, Script, assert_exit, read_until, signal, sprog_in, stderr, stdout};
+use fake::{
+    Fake, NOBODY, NOBODY_EITHER, Ring, Script, assert_exit, read_until, signal, sprog_in, stderr, stdout,
+};
 use std::io::{Read, Write};
 use std::process::Stdio;
 use std::sync::Arc;
@@ -376,6 +378,19 @@ fn exit_codes_tell_what_went_wrong() {
         assert!(stderr(&output).contains(told), "{options}: {}", stderr(&output));
     }
     assert_eq!(messages(&a).len(), 3);
+}
+
+#[test]
+fn with_an_end_in_sight_sprog_does_not_wait_for_hosts_that_cannot_be_reached() {
+    let ring = Ring::of(&[("A", NOBODY), ("B", NOBODY_EITHER)]);
+    let output = ring.run("-n 100000 -i 0 --timeout 200ms");
+    assert_exit(&output, 69);
+    for warning in
+        ["A (127.0.0.1, port 1) is skipped", "B (127.0.0.1, port 9) is skipped", "nothing behind it"]
+    {
+        assert!(stderr(&output).contains(warning), "{warning}: {}", stderr(&output));
+    }
+    assert!(stdout(&output).contains("0 OK, "), "{}", stdout(&output));
 }
 
 #[test]
