@@ -42,4 +42,14 @@ impl Connections {
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Connection> {
         self.rows.iter().flatten()
     }
+
+    /// All that live, to be changed.
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Connection> {
+        self.rows.iter_mut().flatten()
+    }
+
+    /// Whether none lives.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.free.len() == self.rows.len()
+    }
 }

@@ -177,8 +177,8 @@ impl Daemon {
             Kind::Client => Input::ClientClosed { conn, rest: &rest },
             Kind::Peer(_) => Input::PeerClosed { conn, rest: &rest },
         };
-        self.held.forget(conn);
         self.turn(input);
+        self.held.forget(conn);
         self.connections.remove(conn);
     }
 
@@ -300,6 +300,11 @@ impl Daemon {
     /// New settings for the node.
     pub(crate) fn reconfigure(&mut self, file: &RingFile) {
         self.turn(Input::Reconfigured { settings: file.settings });
+    }
+
+    /// Closes all connections, in order: what was sent is still written.
+    pub(crate) fn close_all(&mut self) {
+        self.connections.iter_mut().for_each(Connection::close);
     }
 
     /// Whether nothing waits to be written any more.

@@ -11,8 +11,12 @@ use std::time::{Duration, Instant};
 
 /// The node takes at most [`pzog::limits::STOP`]; the rest is for the last bytes and the last sync.
 const STOPPED_WITHIN: Duration = Duration::from_millis(4300);
-const FLUSHED_WITHIN: Duration = Duration::from_millis(4600);
+const FLUSHED_WITHIN: Duration = Duration::from_millis(4500);
 const SYNCED_WITHIN: Duration = Duration::from_millis(4900);
+
+/// The other ends get so long to shut theirs. A process that ends before resets the connections on which
+/// something still comes, and a reset may overtake the last answers.
+const GOODBYE: Duration = Duration::from_millis(200);
 
 /// Stops taking connections, lets the node finish, writes what is left and syncs it.
 pub(crate) async fn stop(daemon: &Shared, listeners: Vec<Task>) -> Result<(), Failed> {
@@ -27,6 +31,8 @@ pub(crate) async fn stop(daemon: &Shared, listeners: Vec<Task>) -> Result<(), Fa
     if !until(daemon, Daemon::is_flushed, begun + FLUSHED_WITHIN).await {
         log::warn!("not everything was sent: somebody did not take it in time");
     }
+    daemon.borrow_mut().close_all();
+    until(daemon, |d| d.connections.is_empty(), Instant::now() + GOODBYE).await;
     last_sync(daemon, begun + SYNCED_WITHIN).await
 }
 
