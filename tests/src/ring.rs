@@ -163,11 +163,11 @@ impl Ring {
         command
     }
 
-    /// A command for `sprog` that knows this ring; no progress bar, messages without pause.
+    /// A command for `sprog` that knows this ring.
     #[must_use]
     pub fn sprog(&self) -> Command {
         let mut command = binaries::sprog();
-        command.current_dir(self.dir()).arg("--config").arg(self.config()).args(["--interval", "0"]);
+        command.current_dir(self.dir()).arg("--config").arg(self.config());
         command
     }
 

@@ -179,6 +179,15 @@ fn a_link_that_is_cut_comes_back_and_brings_what_was_sent_meanwhile() {
 }
 
 #[test]
+fn a_link_on_demand_that_is_not_used_goes_and_comes_back_when_it_is() {
+    let plan = Plan::of(2).with("connect = \"on-demand\"").with("keepalive = \"50ms\"");
+    let ring = plan.with("peer_silence = \"200ms\"").start();
+    ring.wait_for_error(0, &[" B DOWN ", "unused"]);
+    ring.client(0).expect("MSG needs a link", "OK");
+    ring.wait_for_text(&[0, 1], "needs a link");
+}
+
+#[test]
 fn silent_connections_to_the_ring_port_do_not_keep_a_peer_out() {
     let mut ring = Plan::of(2).set_up();
     ring.start_hosts(&[0]);

@@ -4,11 +4,17 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write;
 use std::process::{Output, Stdio};
-use tests::{Plan, Ring, texts, zog};
+use tests::{Plan, Ring, texts, wait_until, zog};
 
-/// Runs sprog with these arguments to its end, which has to be a good one.
+/// Runs sprog with these arguments and without pauses to its end, which has to be a good one.
 fn sprog(ring: &Ring, args: &[&str]) -> Output {
-    let output = ring.sprog().args(args).stdin(Stdio::null()).output().expect("sprog can be started");
+    let output = ring
+        .sprog()
+        .args(["--interval", "0"])
+        .args(args)
+        .stdin(Stdio::null())
+        .output()
+        .expect("sprog can be started");
     assert!(
         output.status.success(),
         "sprog {args:?} ended with {}:\n{}{}",
@@ -103,7 +109,7 @@ fn the_lines_of_standard_input_are_the_messages() {
     let ring = Plan::of(3).start();
     let mut child = ring
         .sprog()
-        .args(["--stdin", "-s", "A"])
+        .args(["--stdin", "--interval", "0", "-s", "A"])
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
         .spawn()
@@ -114,6 +120,37 @@ fn the_lines_of_standard_input_are_the_messages() {
     assert!(child.wait().expect("sprog ends").success());
     ring.wait_for_lines(&[0, 1, 2], 3);
     assert_eq!(texts(&ring.access_log(2)), ["first line", "second line", "last line without an end"]);
+}
+
+#[test]
+fn every_message_can_be_asked_to_be_on_all_disks() {
+    let ring = Plan::of(3).start();
+    sprog(&ring, &["-n", "100", "--ack", "all", "--log", "sent"]);
+    assert_proved(&ring, "sent", 100);
+    let log = fs::read_to_string(ring.dir().join("sent")).expect("sprog wrote its log");
+    assert_eq!(log.lines().filter(|l| l.starts_with("ANSWERED ") && l.ends_with(" OK")).count(), 100);
+}
+
+#[test]
+fn hosts_are_restarted_while_sprog_sends_and_every_message_is_delivered_once() {
+    const MESSAGES: usize = 2000;
+    let mut ring = Plan::of(3).start();
+    let mut child = ring
+        .sprog()
+        .args(["-n", &MESSAGES.to_string(), "--interval", "1ms", "--timeout", "500ms", "--log", "sent", "-q"])
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .spawn()
+        .expect("sprog can be started");
+    for (host, other) in [(0, 1), (1, 2), (2, 0)] {
+        let before = ring.access_log(other).lines().count();
+        wait_until("some messages pass", || ring.access_log(other).lines().count() > before + 200);
+        assert!(ring.stop(host).success());
+        ring.start_hosts(&[host]);
+    }
+    let status = child.wait().expect("sprog ends");
+    assert!(status.success(), "{status}");
+    assert_proved(&ring, "sent", MESSAGES);
 }
 
 #[test]
