@@ -37,6 +37,8 @@ pub(crate) struct Pipe {
 pub(crate) struct Connection {
     pub(crate) port: Port,
     pub(crate) ends: [Party; 2],
+    /// What the ends are called, also when they have gone.
+    pub(crate) names: [String; 2],
     /// `pipes[i]` carries to `ends[i]`.
     pub(crate) pipes: [Pipe; 2],
 }
@@ -55,16 +57,15 @@ pub(crate) enum Step {
 }
 
 impl Connection {
-    pub(crate) fn new(port: Port, ends: [Party; 2]) -> Connection {
-        Connection { port, ends, pipes: Default::default() }
+    pub(crate) fn new(port: Port, ends: [Party; 2], names: [&str; 2]) -> Connection {
+        let names = names.map(str::to_owned);
+        Connection { port, ends, names, pipes: Default::default() }
     }
 
-    pub(crate) fn is_between(&self, a: usize, b: usize) -> bool {
-        let of = |side: usize| match self.ends[side] {
-            Party::Host(host, _) if !self.pipes[side].closed => Some(host),
-            _ => None,
-        };
-        (of(0), of(1)) == (Some(a), Some(b)) || (of(0), of(1)) == (Some(b), Some(a))
+    /// Whether these two have it and neither has closed it.
+    pub(crate) fn is_between(&self, a: &str, b: &str) -> bool {
+        let is_open = self.pipes.iter().all(|pipe| !pipe.closed);
+        is_open && (self.names == [a, b] || self.names == [b, a])
     }
 
     /// The side of an outsider.

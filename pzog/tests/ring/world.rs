@@ -129,7 +129,8 @@ impl World {
         let connection = self.connections.len();
         let conn = self.hosts[host].name_connection(connection, 1);
         let ends = [Party::Outsider(outsider.to_owned()), Party::Host(host, conn)];
-        self.connections.push(Connection::new(port, ends));
+        let names = [outsider, &self.hosts[host].name];
+        self.connections.push(Connection::new(port, ends, names));
         let input = match port {
             Port::Ring => Input::PeerAccepted { conn },
             Port::Clients => Input::ClientConnected { conn },
@@ -174,8 +175,9 @@ impl World {
 
     /// Breaks all connections between two hosts.
     pub(crate) fn cut(&mut self, a: usize, b: usize) {
+        let [a, b] = [a, b].map(|host| self.hosts[host].name.clone());
         for connection in 0..self.connections.len() {
-            if self.connections[connection].is_between(a, b) {
+            if self.connections[connection].is_between(&a, &b) {
                 self.end_pipe(connection, 0);
                 self.end_pipe(connection, 1);
             }
@@ -272,7 +274,8 @@ impl World {
         let dialed = self.hosts[from].name_connection(connection, 0);
         let accepted = self.hosts[to].name_connection(connection, 1);
         let ends = [Party::Host(from, dialed), Party::Host(to, accepted)];
-        self.connections.push(Connection::new(Port::Ring, ends));
+        let names = [&*self.hosts[from].name, &self.hosts[to].name];
+        self.connections.push(Connection::new(Port::Ring, ends, names));
         self.give(to, Input::PeerAccepted { conn: accepted });
         self.give(from, Input::PeerDialed { conn: dialed, host });
     }
@@ -289,7 +292,7 @@ impl World {
     }
 
     fn tell_closed(&mut self, connection: usize, side: usize) {
-        let Connection { port, ends, pipes } = &mut self.connections[connection];
+        let Connection { port, ends, pipes, .. } = &mut self.connections[connection];
         let Party::Host(host, conn) = std::mem::replace(&mut ends[side], Party::Gone) else { return };
         pipes[side].closed = true;
         let (port, rest) = (*port, std::mem::take(&mut pipes[side].kept));
@@ -303,7 +306,7 @@ impl World {
     }
 
     fn deliver(&mut self, connection: usize, side: usize, bytes_max: usize) {
-        let Connection { port, ends, pipes } = &mut self.connections[connection];
+        let Connection { port, ends, pipes, .. } = &mut self.connections[connection];
         let (port, pipe) = (*port, &mut pipes[side]);
         let Party::Host(host, conn) = ends[side] else { return };
         if pipe.closed {
