@@ -60,3 +60,48 @@ fn block<'a>(slice: Slice, outputs: &'a Outputs, input: &'a [u8]) -> (&'a [u8], 
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::connection::Kind;
+    use crate::rt::{self, Async};
+    use pzog::Span;
+    use std::future::poll_fn;
+    use std::io::Read;
+    use std::net::{TcpListener, TcpStream};
+    use std::thread;
+
+    #[test]
+    fn what_blocks_waits_and_the_order_stays() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let near = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (mut far, address) = listener.accept().unwrap();
+        let small = Outputs { small: b"small".to_vec(), ..Outputs::default() };
+        let input = vec![b'i'; 9 << 20]; // more than the system's buffers hold
+        let conn = ConnId(0);
+        let slices = [
+            (conn, Slice::Small(Span { start: 0, end: 5 })),
+            (conn, Slice::Oks(10_000)),
+            (conn, Slice::Input(Span { start: 0, end: input.len() as u32 })),
+            (conn, Slice::Oks(1)),
+        ];
+        let expected: Vec<u8> = slices.iter().flat_map(|(_, slice)| copy(*slice, &small, &input)).collect();
+
+        rt::run(async move {
+            let mut connection = Connection::new(Async::new(near).unwrap(), Kind::Client, address);
+            send(&mut connection, &slices, &small, &input);
+            assert!(!connection.is_flushed());
+            send(&mut connection, &slices[..1], &small, &input);
+            let reader = thread::spawn(move || {
+                let mut read = Vec::new();
+                far.read_to_end(&mut read).unwrap();
+                read
+            });
+            poll_fn(|cx| connection.poll_flush(cx)).await;
+            assert!(connection.is_flushed());
+            connection.shut();
+            assert_eq!(reader.join().unwrap(), [&expected[..], b"small"].concat());
+        });
+    }
+}

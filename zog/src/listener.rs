@@ -25,7 +25,7 @@ pub(crate) async fn open(address: &str, port: u16, purpose: &str) -> Result<Asyn
     let addresses = resolve(address, port).await.map_err(|e| failed(&e))?;
     let mut tries = TRIES;
     loop {
-        match addresses.iter().map(|a| listen(*a)).find_or_last_error() {
+        match listen_at_any(&addresses) {
             Ok(listener) => return Async::new(listener).map_err(|e| failed(&e)),
             Err(e) if e.kind() == ErrorKind::AddrInUse && tries > 1 => {
                 if tries == TRIES {
@@ -39,20 +39,16 @@ pub(crate) async fn open(address: &str, port: u16, purpose: &str) -> Result<Asyn
     }
 }
 
-/// The first that worked, or the last error.
-trait FindOrLastError<T> {
-    fn find_or_last_error(self) -> io::Result<T>;
-}
-
-impl<T, I: Iterator<Item = io::Result<T>>> FindOrLastError<T> for I {
-    fn find_or_last_error(mut self) -> io::Result<T> {
-        let none = Err(io::Error::new(ErrorKind::NotFound, "the name has no address"));
-        self.try_fold(none, |_, result| match result {
-            Ok(found) => Err(found),
-            Err(e) => Ok(Err(e)),
-        })
-        .unwrap_or_else(Ok)
+/// Listens at the first address that can be had.
+fn listen_at_any(addresses: &[SocketAddr]) -> io::Result<TcpListener> {
+    let mut error = io::Error::new(ErrorKind::NotFound, "the name has no address");
+    for address in addresses {
+        match listen(*address) {
+            Ok(listener) => return Ok(listener),
+            Err(e) => error = e,
+        }
     }
+    Err(error)
 }
 
 fn listen(address: SocketAddr) -> io::Result<TcpListener> {
