@@ -6,8 +6,8 @@ use std::net::{TcpListener, TcpStream};
 use std::time::Duration;
 use tests::{Load, Plan, Ring, Sent, counts, texts, wait_until};
 
-/// An orderly stop takes at most this.
-const STOP: Duration = Duration::from_secs(5);
+/// An orderly stop takes at most 5 s; a machine that runs many tests may see it late.
+const STOP: Duration = Duration::from_secs(6);
 
 /// What was answered `OK` is in each log once, what was not answered once or not at all.
 fn assert_delivered(ring: &Ring, hosts: &[usize], sent: &Sent) {
@@ -168,7 +168,7 @@ fn a_client_that_does_not_read_cannot_keep_the_daemon_from_ending() {
     ring.daemon(0).signal(Signal::TERM);
     let (status, took) = ring.daemon(0).wait();
     assert!(status.success(), "{status}");
-    assert!(took < STOP + Duration::from_millis(500), "{took:?}");
+    assert!(took < STOP, "{took:?}");
 }
 
 #[test]
