@@ -177,13 +177,22 @@ impl Ring {
     /// If that does not come about.
     #[track_caller]
     pub fn start_hosts(&mut self, hosts: &[usize]) {
+        self.start_unlinked(hosts);
+        self.wait_linked();
+    }
+
+    /// Starts these hosts and waits until their ports are open.
+    ///
+    /// # Panics
+    /// If that does not come about.
+    #[track_caller]
+    pub fn start_unlinked(&mut self, hosts: &[usize]) {
         for &host in hosts {
             self.daemons[host] = Some(Daemon::spawn(&mut self.command(host), &self.host_dir(host)));
         }
         for &host in hosts {
             self.daemon(host).wait_ready();
         }
-        self.wait_linked();
     }
 
     /// Starts a host that need not be able to run.

@@ -99,7 +99,8 @@ fn the_scheme_that_counts_from_the_origin_delivers() {
 
 #[test]
 fn links_on_demand_deliver() {
-    let ring = Plan::of(5).with("connect = \"on-demand\"").start();
+    let mut ring = Plan::of(5).with("connect = \"on-demand\"").set_up();
+    ring.start_unlinked(&[0, 1, 2, 3, 4]);
     let sent = send_through_every_host(&ring, 10);
     assert_everywhere_exactly_once(&ring, &sent);
 }

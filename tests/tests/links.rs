@@ -181,7 +181,10 @@ fn a_link_that_is_cut_comes_back_and_brings_what_was_sent_meanwhile() {
 #[test]
 fn a_link_on_demand_that_is_not_used_goes_and_comes_back_when_it_is() {
     let plan = Plan::of(2).with("connect = \"on-demand\"").with("keepalive = \"50ms\"");
-    let ring = plan.with("peer_silence = \"200ms\"").start();
+    let mut ring = plan.with("peer_silence = \"200ms\"").set_up();
+    ring.start_unlinked(&[0, 1]);
+    ring.client(0).expect("MSG makes a link", "OK");
+    ring.wait_for_text(&[0, 1], "makes a link");
     ring.wait_for_error(0, &[" B DOWN ", "unused"]);
     ring.client(0).expect("MSG needs a link", "OK");
     ring.wait_for_text(&[0, 1], "needs a link");
