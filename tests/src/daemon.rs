@@ -1,6 +1,6 @@
 //! One running `zog`.
 
-use crate::wait::{DEADLINE, wait_until};
+use crate::wait::wait_until;
 use rustix::process::{Pid, Signal, kill_process};
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -76,17 +76,16 @@ impl Daemon {
     /// Waits for its end and says how long that took.
     ///
     /// # Panics
-    /// If it does not end within [`DEADLINE`].
+    /// If it does not end in time.
     #[track_caller]
     pub fn wait(&mut self) -> (ExitStatus, Duration) {
         let start = Instant::now();
-        loop {
-            if let Some(status) = self.try_wait() {
-                return (status, start.elapsed());
-            }
-            assert!(start.elapsed() < DEADLINE, "zog does not end");
-            std::thread::sleep(Duration::from_millis(2));
-        }
+        let mut status = None;
+        wait_until("zog ends", || {
+            status = self.try_wait();
+            status.is_some()
+        });
+        (status.expect("it has ended"), start.elapsed())
     }
 }
 

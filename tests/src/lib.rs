@@ -19,4 +19,4 @@ pub use load::{Load, Sent};
 pub use logs::{count_of, counts, texts};
 pub use process_info::{established_on, peak_memory, raise_open_files};
 pub use ring::{Plan, Ring};
-pub use wait::{DEADLINE, wait_until};
+pub use wait::wait_until;

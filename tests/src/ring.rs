@@ -5,14 +5,13 @@ use crate::connection::Connection;
 use crate::daemon::Daemon;
 use crate::logs::texts;
 use crate::ports::Lease;
-use crate::wait::{DEADLINE, wait_until};
+use crate::wait::{comes_true, wait_until};
 use rustix::process::Signal;
 use std::fmt::Write as _;
 use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
-use std::time::Instant;
 use tempfile::TempDir;
 
 /// What a ring shall be like; its hosts are called A, B, C …
@@ -331,14 +330,9 @@ impl Ring {
     /// If a log grows longer or does not get so far.
     #[track_caller]
     pub fn wait_for_lines(&self, hosts: &[usize], lines: usize) {
-        let start = Instant::now();
         for &host in hosts {
             let count = || self.all_access_logs(host).lines().count();
-            while count() < lines {
-                let late = start.elapsed() > DEADLINE;
-                assert!(!late, "{} has {} lines of {lines}", self.name(host), count());
-                std::thread::sleep(std::time::Duration::from_millis(5));
-            }
+            comes_true(|| count() >= lines);
             assert_eq!(count(), lines, "lines in the access.log of {}", self.name(host));
         }
     }

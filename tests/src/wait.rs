@@ -3,8 +3,8 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Whatever a test waits for comes within this time or the test fails. Generous: it is only used up by failures.
-pub const DEADLINE: Duration = Duration::from_secs(30);
+/// Whatever a test waits for comes within this time, or the test fails: generous, since only failures use it up.
+const DEADLINE: Duration = Duration::from_secs(30);
 
 /// Between two looks at a condition.
 const LOOK_EVERY: Duration = Duration::from_millis(5);
@@ -12,12 +12,20 @@ const LOOK_EVERY: Duration = Duration::from_millis(5);
 /// Returns as soon as `condition` holds.
 ///
 /// # Panics
-/// If it does not hold within [`DEADLINE`]; `what` then says what was waited for.
+/// If it does not hold within 30 s; `what` then says what was waited for.
 #[track_caller]
-pub fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
+pub fn wait_until(what: &str, condition: impl FnMut() -> bool) {
+    assert!(comes_true(condition), "waited {DEADLINE:?} in vain until {what}");
+}
+
+/// Whether `condition` holds within 30 s; returns as soon as it does.
+pub(crate) fn comes_true(mut condition: impl FnMut() -> bool) -> bool {
     let start = Instant::now();
     while !condition() {
-        assert!(start.elapsed() < DEADLINE, "waited {DEADLINE:?} in vain until {what}");
+        if start.elapsed() > DEADLINE {
+            return false;
+        }
         thread::sleep(LOOK_EVERY);
     }
+    true
 }
