@@ -152,9 +152,7 @@ impl Node {
             Level::Synced | Level::Majority => self.ring.len() / 2 + 1,
             Level::All => self.ring.len(),
         };
-        let others = awaited.seq.map_or(0, |seq| {
-            self.links.iter().filter(|l| l.told.is_some_and(|told| told.synced >= seq)).count()
-        });
+        let others = awaited.seq.map_or(0, |seq| self.links.iter().filter(|l| l.has_synced(seq)).count());
         let overdue_at = awaited.since + self.settings.ack_timeout;
         match 1 + others {
             have if have >= needed => Progress::Reached,

@@ -10,7 +10,7 @@ use crate::relay::next_hop;
 use crate::report::Refusal;
 use crate::ring::HostIndex;
 use crate::session::{Noted, Token};
-use crate::stream::Arrival;
+use crate::stream::{Arrival, Gap};
 use crate::text;
 use crate::time::{Now, STAMP_LEN, Stamp, Time};
 use crate::wire::{BadStream, Data, StreamName};
@@ -59,8 +59,12 @@ impl Node {
         }
         let is_own = name.origin == self.me && name.incarnation == self.incarnation;
         match if is_own { Arrival::Repeat } else { self.streams.get_mut(stream).arrive(data.seq) } {
-            Arrival::Next | Arrival::First => {}
-            Arrival::Gap { from, to } => self.report_gap(stream, from, to, out),
+            Arrival::Next => {}
+            Arrival::First => self.tell_gone(stream, out),
+            Arrival::Gap(gap) => {
+                self.report_gap(stream, gap, out);
+                self.tell_gone(stream, out);
+            }
             Arrival::Repeat => {
                 self.counters.repeats += 1;
                 return Ok(());
@@ -189,7 +193,8 @@ impl Node {
     }
 
     /// Without repair, what is missing in a stream when a later message comes is given up.
-    fn report_gap(&mut self, stream: u32, from: u64, to: u64, out: &mut Outputs) {
+    fn report_gap(&mut self, stream: u32, gap: Gap, out: &mut Outputs) {
+        let Gap { from, to } = gap;
         self.counters.given_up += to - from + 1;
         let stream = self.streams.get(stream);
         let (head, origin) =

@@ -19,8 +19,9 @@ use crate::peer::{Peer, Phase};
 use crate::report::Excerpt;
 use crate::ring::HostIndex;
 use crate::settings::Connect;
+use crate::stream::Gap;
 use crate::time::Time;
-use crate::wire::{Hello, HelloForm, put_number};
+use crate::wire::{Hello, HelloForm};
 use alloc::vec::Vec;
 use rand::RngExt as _;
 
@@ -33,11 +34,13 @@ pub(crate) struct Link {
     /// Dials since the host was last up.
     attempt: u32,
     /// When it may be dialled next.
-    redial_at: Time,
+    pub(crate) redial_at: Time,
     /// It was dialled, or was up, once since the start.
     tried: bool,
-    /// What the host has told to have of this host's own stream.
+    /// What the host has told to have of this host's own stream …
     pub(crate) told: Option<Told>,
+    /// … but for these.
+    pub(crate) gone: Option<Gap>,
     /// A host that is a window behind: where it stood, and since when.
     pub(crate) behind: Option<(u64, Time)>,
     pub(crate) outbox: Outbox,
@@ -84,6 +87,13 @@ pub(crate) enum Kept {
         /// They are the first.
         first: bool,
     },
+}
+
+impl Link {
+    /// Whether the host has this message of our own stream on its disk.
+    pub(crate) fn has_synced(&self, seq: u64) -> bool {
+        self.told.is_some_and(|told| told.synced >= seq) && !self.gone.is_some_and(|gone| gone.contains(seq))
+    }
 }
 
 impl Outbox {
@@ -215,24 +225,28 @@ impl Node {
         self.set_phase(newcomer, Phase::Questioning, now + PROBE);
         if let Some(peer) = self.peers.get_mut(linked) {
             peer.unanswered.get_or_insert(now);
-            peer.questioned_by = Some(newcomer);
         }
         self.send_text(linked, b"KEEPALIVE\r\n", out);
     }
 
-    /// A questioned link lives: the newcomer is refused.
-    pub(crate) fn link_lives(&mut self, linked: ConnId, newcomer: ConnId, out: &mut Outputs) {
-        let Some(newcomer_is) = self.peers.get_mut(newcomer).map(|p| (p.incarnation, p.process)) else {
-            return;
-        };
-        let Some(linked) = self.peers.get_mut(linked) else { return };
-        if let (true, Some(host)) = (linked.incarnation != newcomer_is.0, linked.host) {
-            let (one, two) = (linked.process, newcomer_is.1);
+    /// The connection of a host that waits for its link to prove itself alive or dead.
+    fn questioner_of(&self, host: HostIndex) -> Option<ConnId> {
+        let questions = |p: &Peer| p.phase == Phase::Questioning && p.host == Some(host);
+        self.peers.iter().find(|(_, p)| questions(p)).map(|(conn, _)| conn)
+    }
+
+    /// A link has proved itself alive: whoever questions it is turned away.
+    pub(crate) fn link_lives(&mut self, linked: ConnId, out: &mut Outputs) {
+        let of = |p: &mut Peer| (p.host, p.incarnation, p.process);
+        let Some((Some(host), incarnation, process)) = self.peers.get_mut(linked).map(of) else { return };
+        let Some(newcomer) = self.questioner_of(host) else { return };
+        let Some((_, other_incarnation, other)) = self.peers.get_mut(newcomer).map(of) else { return };
+        if other_incarnation != incarnation {
             out.report(
                 Severity::Error,
                 Source::Host(host),
                 format_args!(
-                    "CLONE: processes {one} and {two} both say they are this host; the linked one stays"
+                    "CLONE: processes {process} and {other} both say they are this host; the first stays"
                 ),
             );
         }
@@ -242,10 +256,16 @@ impl Node {
     /// Answers a `HELLO`.
     pub(crate) fn admit(&mut self, now: Time, conn: ConnId, out: &mut Outputs) {
         let Some(host) = self.peers.get_mut(conn).and_then(|p| p.host) else { return };
-        self.links[host.index()].told = None;
+        self.forget_told(host);
         self.say_hello("OK", conn, host, out);
-        self.tell_all_to(conn, out);
+        self.tell_all_to(conn, host, out);
         self.set_phase(conn, Phase::Telling, now + HANDSHAKE);
+    }
+
+    /// A handshake begins anew what a host has told.
+    fn forget_told(&mut self, host: HostIndex) {
+        let link = &mut self.links[host.index()];
+        (link.told, link.gone) = (None, None);
     }
 
     /// Our `HELLO` was answered.
@@ -255,7 +275,7 @@ impl Node {
             return self.refuse_peer(conn, 501, "malformed answer to HELLO", rest, out);
         };
         if let Some(host) = self.check_hello(conn, &hello, dialed, rest, out) {
-            self.links[host.index()].told = None;
+            self.forget_told(host);
             self.set_phase(conn, Phase::Telling, now + HANDSHAKE);
         }
     }
@@ -268,7 +288,7 @@ impl Node {
         let (dialed, agrees) = (peer.dialed.is_some(), peer.agrees);
         let (incarnation, process) = (peer.incarnation, peer.process);
         if dialed {
-            self.tell_all_to(conn, out);
+            self.tell_all_to(conn, host, out);
         }
         let last = self.streams.get(OWN).journaled;
         let link = &mut self.links[host.index()];
@@ -277,6 +297,7 @@ impl Node {
         link.told.get_or_insert(assumed);
         link.up = Some(Up { conn, agrees, incarnation, used: now });
         link.hold_for_relayed(now);
+        self.tell_what_rose(now, host);
         let how = if dialed { "dialled" } else { "accepted" };
         out.report(
             Severity::Info,
@@ -303,7 +324,7 @@ impl Node {
         }
         let Some(host) = peer.host.or(peer.dialed) else {
             if peer.phase == Phase::Greeting {
-                out.report(Severity::Warning, Source::Conn(conn), format_args!("LEFT without saying HELLO"));
+                out.report(Severity::Info, Source::Conn(conn), format_args!("LEFT without saying HELLO"));
             }
             return;
         };
@@ -320,7 +341,7 @@ impl Node {
         if peer.dialed.is_some() && !peer.was_linked {
             self.back_off(now, host);
         }
-        if let Some(newcomer) = peer.questioned_by {
+        if let (true, Some(newcomer)) = (peer.was_linked, self.questioner_of(host)) {
             self.admit_questioning(now, newcomer, out);
         }
     }
@@ -422,16 +443,6 @@ impl Node {
         out.send.push((conn, Slice::Small(Span { start, end: out.small.len() as u32 })));
     }
 
-    /// Tells all watermarks to a new link, this host's own stream last.
-    fn tell_all_to(&mut self, conn: ConnId, out: &mut Outputs) {
-        let start = out.small.len() as u32;
-        let own = self.streams.get(OWN);
-        for stream in self.streams.iter().skip(1).chain([own]) {
-            put_watermark(stream, &mut out.small);
-        }
-        out.send.push((conn, Slice::Small(Span { start, end: out.small.len() as u32 })));
-    }
-
     pub(crate) fn send_text(&mut self, conn: ConnId, text: &[u8], out: &mut Outputs) {
         let line = out.put_bytes(&[text]);
         out.send.push((conn, line));
@@ -460,19 +471,4 @@ impl Node {
         let is_down = link.up.is_none() && !link.dialing;
         wanted && is_down && !self.is_stopping() && !self.peers.iter().any(|(_, p)| is_busy(p))
     }
-
-    pub(crate) fn redial_at(&self, host: HostIndex) -> Time {
-        self.links[host.index()].redial_at
-    }
-}
-
-/// `OK <stream> <journaled> <synced>`
-pub(crate) fn put_watermark(stream: &crate::stream::Stream, out: &mut Vec<u8>) {
-    out.extend_from_slice(b"OK ");
-    out.extend_from_slice(&stream.head[..stream.head.len() - 1]);
-    for number in [stream.journaled, stream.synced] {
-        out.push(b' ');
-        put_number(out, number);
-    }
-    out.extend_from_slice(b"\r\n");
 }

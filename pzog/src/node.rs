@@ -176,7 +176,7 @@ impl Node {
             Input::DialFailed { host } => self.dial_failed(now.mono, host),
             Input::PeerClosed { conn, rest } => self.peer_closed(now.mono, conn, rest, out),
             Input::Synced { ok } => self.synced(now.mono, ok, out),
-            Input::Reconfigured { settings } => self.settings = settings,
+            Input::Reconfigured { settings } => self.reconfigure(now.mono, settings),
             Input::Stop => self.stop(now.mono),
             Input::Deadline => {}
         }
@@ -270,6 +270,14 @@ impl Node {
         self.sync = Sync { has_failed: true, at: None, ..core::mem::take(&mut self.sync) };
         self.drop_waiting_clients(out);
         self.stop(now);
+    }
+
+    /// New settings hold at once, also for what was due by the old ones.
+    fn reconfigure(&mut self, now: Time, settings: Settings) {
+        self.settings = settings;
+        self.idle_at = self.idle_at.map(|at| at.min(now + settings.client_idle / 8));
+        self.overdue_at = self.overdue_at.map(|_| now);
+        self.hurry_links(now);
     }
 
     fn stop(&mut self, now: Time) {

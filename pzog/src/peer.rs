@@ -30,8 +30,6 @@ pub(crate) struct Peer {
     pub(crate) keepalive_at: Time,
     /// Since when a `KEEPALIVE` is unanswered.
     pub(crate) unanswered: Option<Time>,
-    /// A second connection of the same host that waits for this one to prove itself alive.
-    pub(crate) questioned_by: Option<ConnId>,
     pub(crate) lines: LineReader,
     /// The stream, the session and the time of its last message, which the next one will most likely share.
     pub(crate) last_stream: Option<u32>,
@@ -75,7 +73,6 @@ impl Peer {
             deadline: Some(now + HANDSHAKE),
             keepalive_at: now,
             unanswered: None,
-            questioned_by: None,
             lines: LineReader::default(),
             last_stream: None,
             last_session: None,
@@ -141,9 +138,10 @@ impl Node {
             }
             (Some(PeerLine::Ack), _) if was_up => {
                 peer.unanswered = None;
-                if let Some(newcomer) = peer.questioned_by.take() {
-                    self.link_lives(conn, newcomer, out);
-                }
+                self.link_lives(conn, out);
+            }
+            (Some(PeerLine::Gone(rest)), _) if was_up || phase == Phase::Telling => {
+                self.peer_gone(conn, rest, line, out);
             }
             (Some(PeerLine::Bye(why)), _) => self.peer_bye(now.mono, conn, why, out),
             _ => self.refuse_peer_line(conn, Refusal::UnknownVerb, line, out),
@@ -294,6 +292,19 @@ impl Node {
         }
     }
 
+    /// Settings have changed: no pause is longer than the new ones say.
+    pub(crate) fn hurry_links(&mut self, now: Time) {
+        let conns: Vec<ConnId> = self.peers.iter().map(|(conn, _)| conn).collect();
+        for conn in conns {
+            if let Some(peer) = self.peers.get_mut(conn) {
+                peer.keepalive_at = peer.keepalive_at.min(now + self.settings.keepalive);
+            }
+        }
+        for link in &mut self.links {
+            link.redial_at = link.redial_at.min(now + self.settings.redial_max);
+        }
+    }
+
     /// When [`Node::tend_links`] has something to do.
     pub(crate) fn links_deadline(&self) -> Option<Time> {
         let of_peer = |p: &Peer| match p.phase {
@@ -303,7 +314,7 @@ impl Node {
             }
             _ => p.deadline,
         };
-        let of_host = |h: HostIndex| self.wants_dial(h).then(|| self.redial_at(h));
+        let of_host = |h: HostIndex| self.wants_dial(h).then(|| self.links[h.index()].redial_at);
         let holds = self.links.iter().filter_map(|l| l.path.hold).map(|(_, at)| at);
         self.peers
             .iter()

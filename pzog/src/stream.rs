@@ -24,6 +24,8 @@ pub(crate) struct Stream {
     pub(crate) told: (u64, u64),
     /// The last message whose origin waits for it to be on the disk.
     pub(crate) urgent: u64,
+    /// What this host lacks below its watermark: from the first to the last of it.
+    pub(crate) gone: Option<Gap>,
     /// It is among those whose watermark is to be told.
     pub(crate) due: bool,
 }
@@ -38,7 +40,25 @@ pub(crate) enum Arrival {
     /// One that it has.
     Repeat,
     /// One beyond the next: these numbers before it are missing.
-    Gap { from: u64, to: u64 },
+    Gap(Gap),
+}
+
+/// Numbers that a host lacks, both ends included.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Gap {
+    pub(crate) from: u64,
+    pub(crate) to: u64,
+}
+
+impl Gap {
+    /// The shortest range that holds both.
+    pub(crate) fn with(self, other: Option<Gap>) -> Gap {
+        other.map_or(self, |o| Gap { from: self.from.min(o.from), to: self.to.max(o.to) })
+    }
+
+    pub(crate) fn contains(self, seq: u64) -> bool {
+        (self.from..=self.to).contains(&seq)
+    }
 }
 
 impl Stream {
@@ -49,11 +69,12 @@ impl Stream {
             return Arrival::Repeat;
         }
         self.journaled = seq;
-        match seq {
-            _ if seq == before + 1 => Arrival::Next,
-            _ if before == 0 => Arrival::First,
-            _ => Arrival::Gap { from: before + 1, to: seq - 1 },
+        if seq == before + 1 {
+            return Arrival::Next;
         }
+        let gap = Gap { from: before + 1, to: seq - 1 };
+        self.gone = Some(gap.with(self.gone));
+        if before == 0 { Arrival::First } else { Arrival::Gap(gap) }
     }
 }
 
@@ -80,6 +101,7 @@ impl Streams {
             syncing: 0,
             told: (0, 0),
             urgent: 0,
+            gone: None,
             due: false,
         };
         self.streams.push(stream);
@@ -100,6 +122,10 @@ impl Streams {
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Stream> {
         self.streams.iter()
+    }
+
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Stream> {
+        self.streams.iter_mut()
     }
 
     /// A sync begins: it covers what is written now.
@@ -137,8 +163,9 @@ mod tests {
         assert_eq!(stream.arrive(5), Arrival::First);
         assert_eq!(stream.arrive(5), Arrival::Repeat);
         assert_eq!(stream.arrive(6), Arrival::Next);
-        assert_eq!(stream.arrive(9), Arrival::Gap { from: 7, to: 8 });
+        assert_eq!(stream.arrive(9), Arrival::Gap(Gap { from: 7, to: 8 }));
         assert_eq!(stream.arrive(8), Arrival::Repeat);
+        assert_eq!(stream.gone, Some(Gap { from: 1, to: 8 }));
     }
 
     #[test]

@@ -3,12 +3,15 @@
 use crate::broadcast::OWN;
 use crate::event::{ConnId, Outputs, Slice, Span};
 use crate::limits::{TELL_MESSAGES, TELL_WITHIN};
-use crate::link::{Told, put_watermark};
+use crate::link::Told;
 use crate::node::Node;
 use crate::peer::Phase;
 use crate::report::Refusal;
+use crate::ring::HostIndex;
+use crate::stream::{Gap, Stream};
 use crate::time::Time;
-use crate::wire::{StreamName, parse_watermark};
+use crate::wire::{StreamName, parse_range, put_number};
+use alloc::vec::Vec;
 
 impl Node {
     /// A watermark has risen: its origin is to be told.
@@ -49,6 +52,37 @@ impl Node {
         self.due = due;
     }
 
+    /// Tells all watermarks to a new link, what is missing below them, and this host's own stream last.
+    pub(crate) fn tell_all_to(&mut self, conn: ConnId, host: HostIndex, out: &mut Outputs) {
+        let start = out.small.len() as u32;
+        for stream in self.streams.iter_mut().filter(|s| s.name.origin == host) {
+            stream.told = (stream.journaled, stream.synced);
+        }
+        let own = self.streams.get(OWN);
+        for stream in self.streams.iter().skip(1).chain([own]) {
+            put_gone(stream, &mut out.small);
+            put_watermark(stream, &mut out.small);
+        }
+        out.send.push((conn, Slice::Small(Span { start, end: out.small.len() as u32 })));
+    }
+
+    /// A link is up: what has risen since its watermarks were told is told again.
+    pub(crate) fn tell_what_rose(&mut self, now: Time, host: HostIndex) {
+        let rose = |s: &Stream| s.name.origin == host && s.told != (s.journaled, s.synced);
+        let rose: Vec<u32> =
+            (0..).zip(self.streams.iter()).filter(|(_, s)| rose(s)).map(|(at, _)| at).collect();
+        rose.into_iter().for_each(|stream| self.watermark_rose(now, stream));
+    }
+
+    /// Tells the origin of a stream at once what of it is missing here.
+    pub(crate) fn tell_gone(&mut self, stream: u32, out: &mut Outputs) {
+        let stream = self.streams.get(stream);
+        let Some(up) = self.links[stream.name.origin.index()].up else { return };
+        let start = out.small.len() as u32;
+        put_gone(stream, &mut out.small);
+        out.send.push((up.conn, Slice::Small(Span { start, end: out.small.len() as u32 })));
+    }
+
     /// `OK <stream> <journaled> <synced>`: what another host has of a stream.
     pub(crate) fn peer_watermark(
         &mut self,
@@ -60,10 +94,7 @@ impl Node {
     ) {
         let Some(peer) = self.peers.get_mut(conn) else { return };
         let (Some(host), phase, incarnation) = (peer.host, peer.phase, peer.incarnation) else { return };
-        let told = parse_watermark(rest).and_then(|(name, journaled, synced)| {
-            Some((StreamName::parse(name, &self.ring).ok()?, journaled, synced))
-        });
-        let Some((name, journaled, synced)) = told else {
+        let Some((name, journaled, synced)) = self.parse_told(rest).filter(|(_, j, s)| s <= j) else {
             return self.refuse_peer_line(conn, Refusal::Malformed, line, out);
         };
         if name == self.streams.get(OWN).name {
@@ -75,4 +106,44 @@ impl Node {
             self.link_up(now, conn, host, out);
         }
     }
+
+    /// `GONE <stream> <from> <to>`: what another host lacks of a stream although its watermark is beyond it.
+    pub(crate) fn peer_gone(&mut self, conn: ConnId, rest: &[u8], line: &[u8], out: &mut Outputs) {
+        let host = self.peers.get_mut(conn).and_then(|p| p.host);
+        let told = self.parse_told(rest).filter(|(_, from, to)| from <= to);
+        let (Some(host), Some((name, from, to))) = (host, told) else {
+            return self.refuse_peer_line(conn, Refusal::Malformed, line, out);
+        };
+        if name == self.streams.get(OWN).name {
+            let link = &mut self.links[host.index()];
+            link.gone = Some(Gap { from, to }.with(link.gone));
+        }
+    }
+
+    fn parse_told(&self, rest: &[u8]) -> Option<(StreamName, u64, u64)> {
+        let (name, one, two) = parse_range(rest)?;
+        Some((StreamName::parse(name, &self.ring).ok()?, one, two))
+    }
+}
+
+/// `OK <stream> <journaled> <synced>`
+fn put_watermark(stream: &Stream, out: &mut Vec<u8>) {
+    put_told("OK ", stream, [stream.journaled, stream.synced], out);
+}
+
+/// `GONE <stream> <from> <to>`, if there is anything.
+fn put_gone(stream: &Stream, out: &mut Vec<u8>) {
+    if let Some(Gap { from, to }) = stream.gone {
+        put_told("GONE ", stream, [from, to], out);
+    }
+}
+
+fn put_told(verb: &str, stream: &Stream, numbers: [u64; 2], out: &mut Vec<u8>) {
+    out.extend_from_slice(verb.as_bytes());
+    out.extend_from_slice(&stream.head[..stream.head.len() - 1]);
+    for number in numbers {
+        out.push(b' ');
+        put_number(out, number);
+    }
+    out.extend_from_slice(b"\r\n");
 }

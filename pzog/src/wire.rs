@@ -224,6 +224,8 @@ pub(crate) enum PeerLine<'a> {
     Ack,
     /// `BYE <reason>`
     Bye(&'a [u8]),
+    /// `GONE <stream> <from> <to>`
+    Gone(&'a [u8]),
 }
 
 impl PeerLine<'_> {
@@ -240,6 +242,7 @@ impl PeerLine<'_> {
             () if is(b"HELLO") => Some(PeerLine::Hello(rest)),
             () if is(b"ERR") => Some(PeerLine::Err(rest)),
             () if is(b"BYE") => Some(PeerLine::Bye(rest)),
+            () if is(b"GONE") => Some(PeerLine::Gone(rest)),
             () => None,
         }
     }
@@ -305,11 +308,11 @@ impl Hello<'_> {
     }
 }
 
-/// `OK <stream> <journaled> <synced>` behind the verb: name of the stream and both watermarks.
-pub(crate) fn parse_watermark(rest: &[u8]) -> Option<(&[u8], u64, u64)> {
+/// `<stream> <number> <number>`, as it stands behind `OK` and `GONE`.
+pub(crate) fn parse_range(rest: &[u8]) -> Option<(&[u8], u64, u64)> {
     let mut words = rest.split(|b| *b == b' ');
-    let watermark = (words.next()?, number(words.next()?)?, number(words.next()?)?);
-    (words.next().is_none() && watermark.2 <= watermark.1).then_some(watermark)
+    let range = (words.next()?, number(words.next()?)?, number(words.next()?)?);
+    words.next().is_none().then_some(range)
 }
 
 /// A decimal number of 1 to 19 digits.
@@ -481,10 +484,10 @@ mod tests {
     }
 
     #[test]
-    fn a_watermark_never_has_more_synced_than_journaled() {
-        assert_eq!(parse_watermark(b"MV/x 9 4"), Some((&b"MV/x"[..], 9, 4)));
-        for bad in ["MV/x 4 9", "MV/x 9", "MV/x 9 4 1", "MV/x a 4", ""] {
-            assert_eq!(parse_watermark(bad.as_bytes()), None, "{bad}");
+    fn a_stream_and_two_numbers() {
+        assert_eq!(parse_range(b"MV/x 9 4"), Some((&b"MV/x"[..], 9, 4)));
+        for bad in ["MV/x 9", "MV/x 9 4 1", "MV/x a 4", ""] {
+            assert_eq!(parse_range(bad.as_bytes()), None, "{bad}");
         }
     }
 
@@ -521,7 +524,7 @@ mod tests {
             let _ = HelloForm::parse(&line);
             let _ = Data::parse(&line);
             let _ = StreamName::parse(&line, &ring());
-            let _ = parse_watermark(&line);
+            let _ = parse_range(&line);
             let _ = split_stamp(&line);
         }
     }

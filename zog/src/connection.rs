@@ -28,6 +28,8 @@ pub(crate) enum Kind {
 pub(crate) enum Phase {
     /// It is read and written.
     Open,
+    /// A client has shut its end; it still gets its answers, and then the node closes it.
+    Finished,
     /// What is in the out-buffer is written, then our end is shut.
     Closing,
     /// Our end is shut; what still comes is read and thrown away until the other end is shut too. Closing
@@ -95,6 +97,7 @@ impl Connection {
     /// One read of what is there now. `None`: nothing is, or the connection has ended.
     pub(crate) fn read(&mut self, buffer: &mut [u8]) -> Option<usize> {
         match self.socket.get_ref().read(buffer) {
+            Ok(0) if self.kind == Kind::Client && self.phase == Phase::Open => self.phase = Phase::Finished,
             Ok(0) => self.phase = Phase::Ended,
             Ok(n) => return Some(n),
             Err(e) if is_for_later(&e) => {}
@@ -157,7 +160,7 @@ impl Connection {
 
     /// Begins to close: what was sent is still written.
     pub(crate) fn close(&mut self) {
-        if self.phase == Phase::Open {
+        if matches!(self.phase, Phase::Open | Phase::Finished) {
             self.phase = Phase::Closing;
             self.wake();
         }

@@ -143,6 +143,9 @@ impl Daemon {
             if let Some(read) = connection.read(&mut buffer[kept..]) {
                 let kind = connection.kind;
                 self.lines(conn, kind, &mut buffer[..kept + read]);
+            } else if connection.phase == Phase::Finished {
+                let rest = connection.take_tail();
+                self.turn(Input::ClientFinished { conn, rest: &rest });
             }
         }
         self.read_buffer = buffer;

@@ -30,6 +30,12 @@ fn poll(daemon: &mut Daemon, conn: ConnId, patience: &mut Option<Timer>, cx: &mu
         connection.keep_waker(cx.waker());
         match connection.phase {
             Phase::Open => ready!(poll_open(daemon, conn, cx)),
+            Phase::Finished => {
+                ready!(connection.poll_flush(cx));
+                if connection.phase == Phase::Finished {
+                    return Poll::Pending; // until the node closes it
+                }
+            }
             Phase::Closing | Phase::Draining if is_over(patience, cx) => connection.end(),
             Phase::Closing => {
                 ready!(connection.poll_flush(cx));
