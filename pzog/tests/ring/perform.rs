@@ -63,11 +63,11 @@ impl World {
     fn send(&mut self, host: usize, conn: ConnId, bytes: &[u8]) {
         let from = self.hosts[host].name.clone();
         let Some((connection, side)) = self.hosts[host].connection(conn) else {
-            return self.checks.misuse(format!("{from} sends on {conn:?}, which is not open"));
+            return self.misuse(format!("{from} sends on {conn:?}, which is not open"));
         };
         let to = self.party_name(connection, 1 - side);
         let lines = bytes.strip_suffix(b"\r\n").unwrap_or_else(|| {
-            self.checks.misuse(format!("{from} sends {to} a piece of a line"));
+            self.misuse(format!("{from} sends {to} a piece of a line"));
             bytes
         });
         for line in lines.split(|b| *b == b'\n').map(|l| l.strip_suffix(b"\r").unwrap_or(l)) {
@@ -90,7 +90,7 @@ impl World {
         self.hosts[host].log.extend_from_slice(lines);
         for line in lines.split_inclusive(|b| *b == b'\n') {
             let line = line.strip_suffix(b"\n").unwrap_or_else(|| {
-                self.checks.misuse(format!("{name} logs a piece of a line"));
+                self.misuse(format!("{name} logs a piece of a line"));
                 line
             });
             self.note(&format!("{name} access.log  {}", String::from_utf8_lossy(line)));
@@ -101,7 +101,7 @@ impl World {
         self.note(&format!("{} syncs", self.hosts[host].name));
         let covers = self.hosts[host].log.len();
         if self.hosts[host].syncing_bytes.replace(covers).is_some() {
-            self.checks.misuse(format!("{} syncs while it syncs", self.hosts[host].name));
+            self.misuse(format!("{} syncs while it syncs", self.hosts[host].name));
         }
         self.steps.push(Step::Synced { host });
     }
@@ -109,13 +109,13 @@ impl World {
     fn close(&mut self, host: usize, conn: ConnId) {
         let Some((connection, side)) = self.hosts[host].connection(conn) else {
             let name = &self.hosts[host].name;
-            return self.checks.misuse(format!("{name} closes {conn:?}, which is not open"));
+            return self.misuse(format!("{name} closes {conn:?}, which is not open"));
         };
         let (from, to) = (self.hosts[host].name.clone(), self.party_name(connection, 1 - side));
         self.note(&format!("{from} closes {to}"));
         let pipe = &mut self.connections[connection].pipes[side];
         if std::mem::replace(&mut pipe.closed, true) {
-            self.checks.misuse(format!("{from} closes {to} twice"));
+            self.misuse(format!("{from} closes {to} twice"));
             return;
         }
         self.end_pipe(connection, 1 - side);
@@ -138,7 +138,7 @@ impl World {
         let [a, b] = &mut self.connections[connection].pipes;
         let (pipe, back) = if side == 0 { (a, b) } else { (b, a) };
         if back.closed {
-            return self.checks.misuse("something is sent on a connection that its sender closed".to_owned());
+            return self.misuse("something is sent on a connection that its sender closed".to_owned());
         }
         if pipe.ended || pipe.closed {
             // The other side has gone, and this one has not heard of it: the bytes go nowhere.

@@ -82,6 +82,12 @@ impl World {
         self.trace.push('\n');
     }
 
+    /// A node breaks the contract with its driver: this stands where it happened.
+    pub(crate) fn misuse(&mut self, what: String) {
+        self.note(&format!("BROKEN: {what}"));
+        self.checks.misuse(what);
+    }
+
     // What the test does.
 
     pub(crate) fn start(&mut self, host: usize) {
@@ -201,7 +207,7 @@ impl World {
             at_once = if last == (host, self.now) { at_once + 1 } else { 0 };
             last = (host, self.now);
             if at_once > DEADLINES_AT_ONCE_MAX {
-                self.checks.misuse(format!("{} spins", self.hosts[host].name));
+                self.misuse(format!("{} spins", self.hosts[host].name));
                 break;
             }
             self.give(host, Input::Deadline);
@@ -220,7 +226,7 @@ impl World {
             let Some(next) = (0..self.steps.len()).find(|i| self.is_possible(*i)) else { return };
             self.step(next, usize::MAX);
         }
-        self.checks.misuse("the network never comes to rest".to_owned());
+        self.misuse("the network never comes to rest".to_owned());
     }
 
     /// Takes some steps, each any that is possible, with any number of bytes. For tests of what must hold whatever
@@ -334,7 +340,7 @@ impl World {
         let bounded = kept.filter(|kept| kept.len() <= LINE_MAX + 1);
         if bounded.is_none() {
             let name = &self.hosts[host].name;
-            self.checks.misuse(format!("{name} consumes {consumed} of {} bytes", lines.len()));
+            self.misuse(format!("{name} consumes {consumed} of {} bytes", lines.len()));
         }
         self.connections[connection].pipes[side].kept = bounded.unwrap_or_default();
     }
