@@ -4,6 +4,7 @@ use crate::client::Client;
 use crate::event::{ConnId, Outputs, Slice};
 use crate::node::Node;
 use crate::settings::Level;
+use crate::stream::Numbers;
 use crate::time::Time;
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
@@ -26,9 +27,9 @@ struct Awaited {
     level: Level,
     /// So many lines of access.log must be synced.
     written: u64,
-    /// The hosts must have synced this message of ours; `None` where the message stands in another stream, of
+    /// The hosts must have synced these messages of ours; `None` where the message stands in another stream, of
     /// which this host knows only that it has it.
-    seq: Option<u64>,
+    numbers: Option<Numbers>,
     since: Time,
 }
 
@@ -54,10 +55,12 @@ impl Answers {
     /// (`covered` lines) is not joined with what it does not: it would wait for the next one.
     fn push_ok(&mut self, awaited: Awaited, covered: u64) {
         if let Some(Answer::Reached(last, count)) = self.0.back_mut() {
-            let same_turn = last.since == awaited.since && last.seq.is_some() == awaited.seq.is_some();
+            let same_turn =
+                last.since == awaited.since && last.numbers.is_some() == awaited.numbers.is_some();
             let same_sync = last.written > covered && awaited.level <= Level::Synced;
             if last.level == awaited.level && (same_turn || same_sync) {
-                *last = Awaited { since: last.since, ..awaited };
+                let numbers = awaited.numbers.map(|n| n.with(last.numbers));
+                *last = Awaited { since: last.since, numbers, ..awaited };
                 *count += 1;
                 return;
             }
@@ -89,7 +92,8 @@ impl Node {
         if level == Level::Journaled && client.answers.is_empty() {
             return push_oks(conn, 1, out);
         }
-        let awaited = Awaited { level, written: self.sync.written, seq, since: now };
+        let numbers = seq.map(|seq| Numbers { from: seq, to: seq });
+        let awaited = Awaited { level, written: self.sync.written, numbers, since: now };
         client.answers.push_ok(awaited, self.sync.covered());
         if !core::mem::replace(&mut client.is_waiting, true) {
             self.waiting.push(conn);
@@ -152,11 +156,12 @@ impl Node {
             Level::Synced | Level::Majority => self.ring.len() / 2 + 1,
             Level::All => self.ring.len(),
         };
-        let others = awaited.seq.map_or(0, |seq| self.links.iter().filter(|l| l.has_synced(seq)).count());
+        let has = |numbers| self.links.iter().filter(|l| l.has_synced(numbers)).count();
+        let others = awaited.numbers.map_or(0, has);
         let overdue_at = awaited.since + self.settings.ack_timeout;
         match 1 + others {
             have if have >= needed => Progress::Reached,
-            have if awaited.seq.is_none() || overdue_at <= now => Progress::Pending(have, needed),
+            have if awaited.numbers.is_none() || overdue_at <= now => Progress::Pending(have, needed),
             _ => Progress::Waiting(Some(overdue_at)),
         }
     }

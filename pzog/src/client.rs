@@ -297,6 +297,9 @@ impl Node {
         let span = out.put_small(format_args!("ERR {code} {refusal}\r\n"));
         // What it still waits for it will ask for again; this is said at once.
         client.answers.clear();
+        if core::mem::take(&mut client.is_waiting) {
+            self.waiting.retain(|c| *c != conn);
+        }
         out.answer.push((conn, Slice::Small(span)));
         self.end_client(conn, &mut client, out);
         self.clients.put(conn, client);

@@ -10,7 +10,7 @@ use crate::relay::next_hop;
 use crate::report::Refusal;
 use crate::ring::HostIndex;
 use crate::session::{Noted, Token};
-use crate::stream::{Arrival, Gap};
+use crate::stream::{Arrival, Numbers};
 use crate::text;
 use crate::time::{Now, STAMP_LEN, Stamp, Time};
 use crate::wire::{BadStream, Data, StreamName};
@@ -193,8 +193,8 @@ impl Node {
     }
 
     /// Without repair, what is missing in a stream when a later message comes is given up.
-    fn report_gap(&mut self, stream: u32, gap: Gap, out: &mut Outputs) {
-        let Gap { from, to } = gap;
+    fn report_gap(&mut self, stream: u32, gap: Numbers, out: &mut Outputs) {
+        let Numbers { from, to } = gap;
         self.counters.given_up += to - from + 1;
         let stream = self.streams.get(stream);
         let (head, origin) =

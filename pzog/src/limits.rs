@@ -52,9 +52,6 @@ pub const TELL_MESSAGES: u64 = 512;
 /// … or after so long, whichever is first.
 pub const TELL_WITHIN: Duration = Duration::from_millis(100);
 
-/// All watermarks are told to all peers so often while they change.
-pub const TELL_ALL_EVERY: Duration = Duration::from_secs(1);
-
 /// How long lines for a host wait for it to have had all that went by its relay, when the way to it changes.
 pub const REROUTE: Duration = Duration::from_secs(1);
 

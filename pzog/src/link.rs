@@ -19,7 +19,7 @@ use crate::peer::{Peer, Phase};
 use crate::report::Excerpt;
 use crate::ring::HostIndex;
 use crate::settings::Connect;
-use crate::stream::Gap;
+use crate::stream::Numbers;
 use crate::time::Time;
 use crate::wire::{Hello, HelloForm};
 use alloc::vec::Vec;
@@ -40,7 +40,7 @@ pub(crate) struct Link {
     /// What the host has told to have of this host's own stream …
     pub(crate) told: Option<Told>,
     /// … but for these.
-    pub(crate) gone: Option<Gap>,
+    pub(crate) gone: Option<Numbers>,
     /// A host that is a window behind: where it stood, and since when.
     pub(crate) behind: Option<(u64, Time)>,
     pub(crate) outbox: Outbox,
@@ -90,9 +90,10 @@ pub(crate) enum Kept {
 }
 
 impl Link {
-    /// Whether the host has this message of our own stream on its disk.
-    pub(crate) fn has_synced(&self, seq: u64) -> bool {
-        self.told.is_some_and(|told| told.synced >= seq) && !self.gone.is_some_and(|gone| gone.contains(seq))
+    /// Whether the host has all of these messages of our own stream on its disk.
+    pub(crate) fn has_synced(&self, numbers: Numbers) -> bool {
+        let told = self.told.is_some_and(|told| told.synced >= numbers.to);
+        told && !self.gone.is_some_and(|gone| gone.overlap(numbers))
     }
 }
 
@@ -328,15 +329,7 @@ impl Node {
             }
             return;
         };
-        let link = &mut self.links[host.index()];
-        if link.version_1 == Some(conn) {
-            link.version_1 = None;
-            return out.report(
-                Severity::Info,
-                Source::Host(host),
-                format_args!("DOWN version 1: the connection ended"),
-            );
-        }
+        self.version_1_down(conn, host, out);
         self.link_down(now, conn, host, "the connection ended", out);
         if peer.dialed.is_some() && !peer.was_linked {
             self.back_off(now, host);
@@ -416,10 +409,18 @@ impl Node {
     }
 
     pub(crate) fn close_peer(&mut self, conn: ConnId, out: &mut Outputs) {
-        if let Some(peer) = self.peers.get_mut(conn).filter(|p| p.phase != Phase::Closing) {
-            peer.phase = Phase::Closing;
-            peer.deadline = None;
-            out.close.push(conn);
+        let Some(peer) = self.peers.get_mut(conn).filter(|p| p.phase != Phase::Closing) else { return };
+        (peer.phase, peer.deadline) = (Phase::Closing, None);
+        out.close.push(conn);
+        if let Some(host) = peer.host {
+            self.version_1_down(conn, host, out);
+        }
+    }
+
+    /// A version 1 peer gets nothing more, if it is on this connection.
+    fn version_1_down(&mut self, conn: ConnId, host: HostIndex, out: &mut Outputs) {
+        if self.links[host.index()].version_1.take_if(|c| *c == conn).is_some() {
+            out.report(Severity::Info, Source::Host(host), format_args!("DOWN version 1"));
         }
     }
 

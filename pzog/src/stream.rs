@@ -25,7 +25,7 @@ pub(crate) struct Stream {
     /// The last message whose origin waits for it to be on the disk.
     pub(crate) urgent: u64,
     /// What this host lacks below its watermark: from the first to the last of it.
-    pub(crate) gone: Option<Gap>,
+    pub(crate) gone: Option<Numbers>,
     /// It is among those whose watermark is to be told.
     pub(crate) due: bool,
 }
@@ -40,24 +40,24 @@ pub(crate) enum Arrival {
     /// One that it has.
     Repeat,
     /// One beyond the next: these numbers before it are missing.
-    Gap(Gap),
+    Gap(Numbers),
 }
 
-/// Numbers that a host lacks, both ends included.
+/// Consecutive numbers of a stream, both ends included.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct Gap {
+pub(crate) struct Numbers {
     pub(crate) from: u64,
     pub(crate) to: u64,
 }
 
-impl Gap {
+impl Numbers {
     /// The shortest range that holds both.
-    pub(crate) fn with(self, other: Option<Gap>) -> Gap {
-        other.map_or(self, |o| Gap { from: self.from.min(o.from), to: self.to.max(o.to) })
+    pub(crate) fn with(self, other: Option<Numbers>) -> Numbers {
+        other.map_or(self, |o| Numbers { from: self.from.min(o.from), to: self.to.max(o.to) })
     }
 
-    pub(crate) fn contains(self, seq: u64) -> bool {
-        (self.from..=self.to).contains(&seq)
+    pub(crate) fn overlap(self, other: Numbers) -> bool {
+        self.from <= other.to && other.from <= self.to
     }
 }
 
@@ -72,7 +72,7 @@ impl Stream {
         if seq == before + 1 {
             return Arrival::Next;
         }
-        let gap = Gap { from: before + 1, to: seq - 1 };
+        let gap = Numbers { from: before + 1, to: seq - 1 };
         self.gone = Some(gap.with(self.gone));
         if before == 0 { Arrival::First } else { Arrival::Gap(gap) }
     }
@@ -163,9 +163,9 @@ mod tests {
         assert_eq!(stream.arrive(5), Arrival::First);
         assert_eq!(stream.arrive(5), Arrival::Repeat);
         assert_eq!(stream.arrive(6), Arrival::Next);
-        assert_eq!(stream.arrive(9), Arrival::Gap(Gap { from: 7, to: 8 }));
+        assert_eq!(stream.arrive(9), Arrival::Gap(Numbers { from: 7, to: 8 }));
         assert_eq!(stream.arrive(8), Arrival::Repeat);
-        assert_eq!(stream.gone, Some(Gap { from: 1, to: 8 }));
+        assert_eq!(stream.gone, Some(Numbers { from: 1, to: 8 }));
     }
 
     #[test]

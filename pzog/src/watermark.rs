@@ -8,7 +8,7 @@ use crate::node::Node;
 use crate::peer::Phase;
 use crate::report::Refusal;
 use crate::ring::HostIndex;
-use crate::stream::{Gap, Stream};
+use crate::stream::{Numbers, Stream};
 use crate::time::Time;
 use crate::wire::{StreamName, parse_range, put_number};
 use alloc::vec::Vec;
@@ -116,7 +116,7 @@ impl Node {
         };
         if name == self.streams.get(OWN).name {
             let link = &mut self.links[host.index()];
-            link.gone = Some(Gap { from, to }.with(link.gone));
+            link.gone = Some(Numbers { from, to }.with(link.gone));
         }
     }
 
@@ -133,7 +133,7 @@ fn put_watermark(stream: &Stream, out: &mut Vec<u8>) {
 
 /// `GONE <stream> <from> <to>`, if there is anything.
 fn put_gone(stream: &Stream, out: &mut Vec<u8>) {
-    if let Some(Gap { from, to }) = stream.gone {
+    if let Some(Numbers { from, to }) = stream.gone {
         put_told("GONE ", stream, [from, to], out);
     }
 }
