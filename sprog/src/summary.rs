@@ -186,7 +186,7 @@ impl fmt::Display for Summary<'_> {
             write!(f, "{:width$}", "all")?;
             row(f, c, &self.latency_us)?;
         }
-        write!(f, "{ended} messages in {:.1} s, {:.0} a second: {} OK", self.seconds, self.per_second, c.ok)?;
+        write!(f, "{ended} messages in {:.3} s, {:.0} a second: {} OK", self.seconds, self.per_second, c.ok)?;
         for (count, word) in [(c.pending, "PENDING"), (c.refused, "refused"), (c.lost, "lost")] {
             if count > 0 {
                 write!(f, ", {count} {word}")?;

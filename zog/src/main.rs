@@ -32,13 +32,15 @@ mod verify;
 mod whoami;
 
 use clap::Parser;
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
     match cli::Cli::parse().command.carry_out() {
         Ok(exit) => exit.into(),
         Err(failed) => {
-            eprintln!("zog: {}", failed.message);
+            // Whoever does not read this still gets the exit code.
+            let _ = writeln!(io::stderr(), "zog: {}", failed.message);
             failed.exit.into()
         }
     }
