@@ -253,7 +253,7 @@ mod tests {
         assert_eq!(rows[2][..7], ["PA", "0", "0", "1", "1", "1", "1"]);
         assert_eq!(rows[3][..7], ["all", "100", "100", "1", "2", "2", "1"]);
         assert!(Tally::new(["G"].into_iter()).summary(Duration::ZERO, 1).to_string().contains("  - "));
-        assert!(text.ends_with("105 messages in 2.0 s, 52 a second: 100 OK, 1 PENDING, 2 refused, 2 lost"));
+        assert!(text.ends_with("105 messages in 2.000 s, 52 a second: 100 OK, 1 PENDING, 2 refused, 2 lost"));
     }
 
     #[test]
