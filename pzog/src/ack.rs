@@ -2,6 +2,7 @@
 
 use crate::client::Client;
 use crate::event::{ConnId, Outputs, Slice};
+use crate::limits::ANSWERS_MAX;
 use crate::node::Node;
 use crate::settings::Level;
 use crate::stream::Numbers;
@@ -45,6 +46,10 @@ enum Progress {
 impl Answers {
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+
+    pub(crate) fn are_too_many(&self) -> bool {
+        self.0.len() > ANSWERS_MAX
     }
 
     pub(crate) fn clear(&mut self) {
@@ -177,4 +182,30 @@ fn push_oks(conn: ConnId, count: u32, out: &mut Outputs) {
 fn put_answer(conn: ConnId, text: &[u8], out: &mut Outputs) {
     let slice = out.put_bytes(&[text]);
     out.answer.push((conn, slice));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{HostIndex, Identity, Input, Now, Ring, Scheme, Settings};
+    use alloc::string::String;
+    use alloc::vec;
+
+    #[test]
+    fn a_client_cannot_pile_up_answers_behind_one_that_waits() {
+        let names = vec![String::from("MV"), String::from("PA")];
+        let ring = Ring::new(names, Scheme::Receiver).unwrap();
+        let me = Identity { ring, me: HostIndex(0), incarnation: 1, process: 1, seed: 1 };
+        let mut node = Node::new(me, Settings::default());
+        let (conn, mut out) = (ConnId(0), Outputs::default());
+        let now = Now { mono: Time(0), utc_seconds: 0 };
+        node.handle(now, Input::ClientConnected { conn }, &mut out);
+        let mut bytes = b"HELLO t ack=all\r\nMSG waits for PA\r\n".to_vec();
+        bytes.extend(b"KEEPALIVE\r\n".repeat(2 * ANSWERS_MAX));
+        assert_eq!(node.handle(now, Input::ClientLines { conn, bytes: &bytes }, &mut out), bytes.len());
+        let client = node.clients.get_mut(conn).unwrap();
+        assert!(client.ending, "it is read no more");
+        assert!(client.answers.0.len() <= ANSWERS_MAX + 2);
+        assert_eq!(node.counters().refused, 1);
+    }
 }

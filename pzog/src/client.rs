@@ -91,6 +91,9 @@ impl Node {
             let line = &bytes[line.range()];
             client.last_line = now.mono;
             match refusal {
+                None if client.answers.are_too_many() => {
+                    self.refuse(conn, &mut client, Refusal::TooManyUnanswered, line, out);
+                }
                 None => self.client_line(now, conn, &mut client, line, out),
                 Some(refusal) => self.refuse_raw(conn, &mut client, refusal, line, out),
             }
@@ -231,7 +234,7 @@ impl Node {
         rest: &[u8],
         out: &mut Outputs,
     ) -> Result<(), Refusal> {
-        let hello = ClientHello::parse(rest).filter(|h| h.next != Some(0)).ok_or(Refusal::BadHello)?;
+        let hello = ClientHello::parse(rest).ok_or(Refusal::BadHello)?;
         let session = self.sessions.open(hello.token, now).ok_or(Refusal::SessionsFull)?;
         let known = self.sessions.get(session).filter(|s| s.is_used());
         let known_upto = known.map_or(0, |s| s.known_upto());

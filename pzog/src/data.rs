@@ -3,7 +3,6 @@
 use crate::broadcast::put_version_1;
 use crate::client::content;
 use crate::event::{ConnId, Outputs, Severity, Slice, Source, Span};
-use crate::limits::STREAMS_MAX;
 use crate::node::Node;
 use crate::peer::Peer;
 use crate::relay::next_hop;
@@ -116,7 +115,7 @@ impl Node {
             BadStream::Malformed => Refusal::Malformed,
             BadStream::UnknownHost => Refusal::UnknownOrigin,
         })?;
-        if name.addressee.is_some_and(|to| to != self.me) || self.streams.len() >= STREAMS_MAX {
+        if name.addressee.is_some_and(|to| to != self.me) {
             return Err(Refusal::NotForUs);
         }
         let stream = self.streams.open(name, &self.ring);
@@ -195,7 +194,7 @@ impl Node {
     /// Without repair, what is missing in a stream when a later message comes is given up.
     fn report_gap(&mut self, stream: u32, gap: Numbers, out: &mut Outputs) {
         let Numbers { from, to } = gap;
-        self.counters.given_up += to - from + 1;
+        self.counters.given_up = self.counters.given_up.saturating_add(to - from + 1);
         let stream = self.streams.get(stream);
         let (head, origin) =
             (alloc::string::String::from_utf8_lossy(&stream.head).into_owned(), stream.name.origin);

@@ -61,5 +61,13 @@ pub const STOP: Duration = Duration::from_secs(4);
 /// Bytes of a refused line that error.log shows, before escaping.
 pub const EXCERPT_MAX: usize = 64;
 
-/// Streams of one origin that a host keeps apart: one for each incarnation and addressee it has heard of.
-pub const STREAMS_MAX: usize = 4096;
+/// Incarnations of one origin (or of one origin for this host alone) whose streams a host keeps apart. Only the last
+/// can still grow; the one before may still be on its way through a relay.
+pub const INCARNATIONS_MAX: usize = 8;
+
+/// Answers of one client that wait for a level, where `OK`s that wait for the same count once. A client beyond it
+/// sends faster than it may and is closed with `ERR 300`.
+pub const ANSWERS_MAX: usize = 16_384;
+
+/// The highest number that a client may begin its session with; far from where counting would overflow.
+pub const SESSION_NEXT_MAX: u64 = 1_000_000_000_000_000_000;

@@ -33,6 +33,8 @@ pub enum Refusal {
     SessionKnown,
     /// Too many sessions, or too many holes in one.
     SessionsFull,
+    /// Too many lines of this client wait for their answers.
+    TooManyUnanswered,
     /// Too many clients.
     ClientsFull,
     /// The daemon is about to end.
@@ -55,7 +57,7 @@ impl Refusal {
     pub fn code(self) -> u16 {
         match self {
             Refusal::SessionsFull | Refusal::ClientsFull | Refusal::Stopping | Refusal::SyncFailed => 300,
-            Refusal::Idle | Refusal::Replaced => 300,
+            Refusal::Idle | Refusal::Replaced | Refusal::TooManyUnanswered => 300,
             Refusal::BareLf | Refusal::Unterminated | Refusal::UnknownVerb | Refusal::BadHello => 400,
             Refusal::Malformed | Refusal::BadTime | Refusal::UnknownOrigin | Refusal::NotForUs => 400,
             Refusal::Conflict | Refusal::SessionKnown => 409,
@@ -83,6 +85,7 @@ impl fmt::Display for Refusal {
             Refusal::Conflict => f.write_str("this number came before with another time or text"),
             Refusal::SessionKnown => f.write_str("this session is known here: say next=<number>"),
             Refusal::SessionsFull => f.write_str("too many sessions, or too many holes in this one"),
+            Refusal::TooManyUnanswered => f.write_str("too many lines wait for their answers"),
             Refusal::ClientsFull => f.write_str("too many clients"),
             Refusal::Stopping => f.write_str("stopping"),
             Refusal::Idle => f.write_str("no line for too long"),

@@ -3,6 +3,7 @@
 //! A host takes the messages of a stream in order, so that one integer says what it has. A number that is not
 //! beyond it is a repeat and is ignored.
 
+use crate::limits::INCARNATIONS_MAX;
 use crate::ring::Ring;
 use crate::wire::StreamName;
 use alloc::boxed::Box;
@@ -12,6 +13,8 @@ use alloc::vec::Vec;
 #[derive(Debug)]
 pub(crate) struct Stream {
     pub(crate) name: StreamName,
+    /// Counts up with each stream.
+    opened: u64,
     /// The name as it stands in data lines, with the dot behind it.
     pub(crate) head: Box<[u8]>,
     /// All up to here is written; 0 is nothing.
@@ -82,6 +85,7 @@ impl Stream {
 #[derive(Debug, Default)]
 pub(crate) struct Streams {
     streams: Vec<Stream>,
+    opened: u64,
 }
 
 impl Streams {
@@ -93,8 +97,10 @@ impl Streams {
         let mut head = Vec::new();
         name.put(ring, &mut head);
         head.push(b'.');
+        self.opened += 1;
         let stream = Stream {
             name,
+            opened: self.opened,
             head: head.into(),
             journaled: 0,
             synced: 0,
@@ -104,12 +110,25 @@ impl Streams {
             gone: None,
             due: false,
         };
-        self.streams.push(stream);
-        self.streams.len() as u32 - 1
+        match self.place_of_oldest(name) {
+            Some(at) => {
+                self.streams[at] = stream;
+                at as u32
+            }
+            None => {
+                self.streams.push(stream);
+                self.streams.len() as u32 - 1
+            }
+        }
     }
 
-    pub(crate) fn len(&self) -> usize {
-        self.streams.len()
+    /// A host that restarts for years must not fill this table: its oldest incarnation gives way.
+    fn place_of_oldest(&self, name: StreamName) -> Option<usize> {
+        let is_like = |s: &Stream| (s.name.origin, s.name.addressee) == (name.origin, name.addressee);
+        // The first is this host's own.
+        let like = || self.streams.iter().enumerate().skip(1).filter(|(_, s)| is_like(s));
+        let is_full = like().count() >= INCARNATIONS_MAX;
+        like().min_by_key(|(_, s)| s.opened).map(|(at, _)| at).filter(|_| is_full)
     }
 
     pub(crate) fn get(&self, at: u32) -> &Stream {
@@ -166,6 +185,23 @@ mod tests {
         assert_eq!(stream.arrive(9), Arrival::Gap(Numbers { from: 7, to: 8 }));
         assert_eq!(stream.arrive(8), Arrival::Repeat);
         assert_eq!(stream.gone, Some(Numbers { from: 1, to: 8 }));
+    }
+
+    #[test]
+    fn a_host_that_restarts_for_ever_keeps_a_few_incarnations() {
+        let ring = Ring::new(vec![String::from("MV"), String::from("PA")], Scheme::Receiver).unwrap();
+        let mut streams = Streams::default();
+        let name =
+            |origin, incarnation| StreamName { origin: HostIndex(origin), addressee: None, incarnation };
+        let own = streams.open(name(0, 1), &ring);
+        for incarnation in 0..1000 {
+            let at = streams.open(name(1, incarnation), &ring);
+            streams.get_mut(at).arrive(7);
+        }
+        assert_eq!(streams.iter().count(), 1 + INCARNATIONS_MAX);
+        assert_eq!(streams.get(own).name, name(0, 1));
+        let last = streams.open(name(1, 999), &ring);
+        assert_eq!(streams.get(last).journaled, 7);
     }
 
     #[test]

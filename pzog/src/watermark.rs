@@ -97,7 +97,10 @@ impl Node {
         let Some((name, journaled, synced)) = self.parse_told(rest).filter(|(_, j, s)| s <= j) else {
             return self.refuse_peer_line(conn, Refusal::Malformed, line, out);
         };
-        if name == self.streams.get(OWN).name {
+        let own = self.streams.get(OWN);
+        if name == own.name {
+            // Nobody has more than there is.
+            let (journaled, synced) = (journaled.min(own.journaled), synced.min(own.journaled));
             self.links[host.index()].told = Some(Told { journaled, synced });
             self.release |= !self.waiting.is_empty();
         }

@@ -1,7 +1,7 @@
 //! The lines on the wires: read into parts, and written. `docs/PROTOCOL.md` has their grammar.
 
 use crate::event::Span;
-use crate::limits::LINE_MAX;
+use crate::limits::{LINE_MAX, SESSION_NEXT_MAX};
 use crate::report::Refusal;
 use crate::ring::{HostIndex, Ring, is_name};
 use crate::session::Token;
@@ -120,7 +120,7 @@ impl ClientHello {
         let mut hello = ClientHello { token: Token::parse(words.next()?)?, next: None, ack: None };
         for word in words {
             if let (Some(n), None) = (after_verb(word, b"next="), hello.next) {
-                hello.next = Some(number(n)?);
+                hello.next = Some(number(n).filter(|n| (1..=SESSION_NEXT_MAX).contains(n))?);
             } else if let (Some(level), None) = (after_verb(word, b"ack="), hello.ack) {
                 hello.ack = Some(Level::of_word(level)?);
             } else {
@@ -432,7 +432,17 @@ mod tests {
         let full = Some(ClientHello { token, next: Some(7), ack: Some(Level::All) });
         assert_eq!(parse("t next=7 ack=all"), full);
         assert_eq!(parse("t ACK=ALL NEXT=7"), full);
-        for bad in ["", "t next=", "t next=x", "t ack=some", "t next=1 next=2", "t what=1", "t  next=1"] {
+        for bad in [
+            "",
+            "t next=",
+            "t next=x",
+            "t next=0",
+            "t next=9999999999999999999",
+            "t ack=some",
+            "t next=1 next=2",
+            "t what=1",
+            "t  next=1",
+        ] {
             assert_eq!(parse(bad), None, "{bad:?}");
         }
     }
