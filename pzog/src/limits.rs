@@ -43,6 +43,12 @@ pub const PROBE: Duration = Duration::from_secs(1);
 /// Connections to the ring port that have not said `HELLO` yet; one more is closed at once.
 pub const HANDSHAKES_MAX: usize = 32;
 
+/// A version 1 peer that says nothing for so long is closed (seed: a keep-alive at least every 300 s) …
+pub const VERSION_1_SILENCE: Duration = Duration::from_secs(300);
+
+/// … and gets a `KEEPALIVE` so often.
+pub const VERSION_1_KEEPALIVE: Duration = Duration::from_secs(100);
+
 /// A host syncs so soon after it logged, whatever the level.
 pub const SYNC_WITHIN: Duration = Duration::from_millis(20);
 

@@ -13,7 +13,7 @@
 
 use crate::broadcast::{OWN, Path};
 use crate::event::{ConnId, Outputs, Severity, Slice, Source, Span};
-use crate::limits::{HANDSHAKE, HANDSHAKES_MAX, PROBE};
+use crate::limits::{HANDSHAKE, HANDSHAKES_MAX, PROBE, VERSION_1_KEEPALIVE, VERSION_1_SILENCE};
 use crate::node::Node;
 use crate::peer::{Peer, Phase};
 use crate::report::Excerpt;
@@ -102,6 +102,11 @@ impl Outbox {
         self.bytes.is_empty()
     }
 
+    /// How many messages wait.
+    pub(crate) fn messages(&self) -> u64 {
+        memchr::memchr_iter(b'\n', &self.bytes).count() as u64
+    }
+
     pub(crate) fn keep(&mut self, lines: &[u8], bound_bytes: u32) -> Kept {
         let first = self.dropped == 0;
         if first && self.bytes.len() + lines.len() <= bound_bytes as usize {
@@ -158,7 +163,7 @@ impl Node {
     pub(crate) fn peer_hello(&mut self, now: Time, conn: ConnId, rest: &[u8], out: &mut Outputs) {
         let hello = match HelloForm::parse(rest) {
             HelloForm::Current(hello) => hello,
-            HelloForm::Version1(name) => return self.version_1_hello(conn, name, out),
+            HelloForm::Version1(name) => return self.version_1_hello(now, conn, name, out),
             HelloForm::OtherVersion => return self.refuse_peer(conn, 502, "this is version 2", rest, out),
             HelloForm::Malformed => return self.refuse_peer(conn, 501, "malformed HELLO", rest, out),
         };
@@ -369,7 +374,7 @@ impl Node {
     }
 
     /// A connection that names a host of the ring and nothing else speaks version 1.
-    fn version_1_hello(&mut self, conn: ConnId, name: &[u8], out: &mut Outputs) {
+    fn version_1_hello(&mut self, now: Time, conn: ConnId, name: &[u8], out: &mut Outputs) {
         let host = match self.ring.find(name) {
             None => return self.refuse_peer(conn, 504, "no host of that name in my ring", name, out),
             Some(host) if host == self.me => {
@@ -381,7 +386,9 @@ impl Node {
             self.close_peer(older, out);
         }
         let Some(peer) = self.peers.get_mut(conn) else { return };
-        (peer.host, peer.phase, peer.deadline) = (Some(host), Phase::Version1, None);
+        (peer.host, peer.phase) = (Some(host), Phase::Version1);
+        peer.deadline = Some(now + VERSION_1_SILENCE);
+        peer.keepalive_at = now + VERSION_1_KEEPALIVE;
         self.send_text(conn, b"OK\r\n", out);
         out.report(Severity::Info, Source::Host(host), format_args!("UP version 1"));
     }

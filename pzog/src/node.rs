@@ -113,6 +113,7 @@ impl Sync {
 struct Stopping {
     deadline: Time,
     bye_said: bool,
+    accounted: bool,
 }
 
 impl Node {
@@ -281,21 +282,48 @@ impl Node {
     }
 
     fn stop(&mut self, now: Time) {
-        self.stopping.get_or_insert(Stopping { deadline: now + STOP, bye_said: false });
+        self.stopping.get_or_insert(Stopping { deadline: now + STOP, bye_said: false, accounted: false });
     }
 
     fn go_on_stopping(&mut self, now: Time, out: &mut Outputs) {
-        let Some(stopping) = self.stopping else { return };
+        let Some(mut stopping) = self.stopping else { return };
         let late = stopping.deadline <= now;
         if !stopping.bye_said && (self.waiting.is_empty() || late) {
-            self.stopping = Some(Stopping { bye_said: true, ..stopping });
+            stopping.bye_said = true;
+            self.stopping = Some(stopping);
             self.say_bye_to_all(now, "stopping", out);
         }
         let unanswered = self.peers.iter().any(|(_, p)| p.phase == Phase::ByeSaid);
         out.stopped = late || (self.waiting.is_empty() && !unanswered);
-        if out.stopped {
+        if out.stopped && !stopping.accounted {
+            self.stopping = Some(Stopping { accounted: true, ..stopping });
             self.close_all_peers(out);
+            self.account(out);
         }
+    }
+
+    /// The last words of a node: what it leaves undone, and what it has counted.
+    fn account(&mut self, out: &mut Outputs) {
+        for host in self.others() {
+            let messages = self.links[host.index()].outbox.messages();
+            self.counters.dropped += messages;
+            if messages > 0 {
+                out.report(
+                    Severity::Error,
+                    Source::Host(host),
+                    format_args!("GIVEN UP {messages} messages that waited for this host when we stopped"),
+                );
+            }
+        }
+        let Counters { taken, logged, relayed, repeats, given_up, refused, dropped } = self.counters;
+        out.report(
+            Severity::Info,
+            Source::Node,
+            format_args!(
+                "COUNTED taken={taken} logged={logged} relayed={relayed} repeats={repeats} given_up={given_up} \
+                 refused={refused} dropped={dropped}"
+            ),
+        );
     }
 
     fn close_idle_clients(&mut self, now: Time, out: &mut Outputs) {

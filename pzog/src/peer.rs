@@ -1,7 +1,7 @@
 //! Peers (port 55551): what they say once they are connected, and the timers of their connections.
 
 use crate::event::{ConnId, Outputs, Severity, Slice, Source};
-use crate::limits::HANDSHAKE;
+use crate::limits::{HANDSHAKE, VERSION_1_KEEPALIVE, VERSION_1_SILENCE};
 use crate::node::Node;
 use crate::report::{Excerpt, Refusal};
 use crate::ring::HostIndex;
@@ -216,6 +216,9 @@ impl Node {
 
     /// What a version 1 peer says: a wrapping and a text, or `KEEPALIVE`.
     fn version_1_line(&mut self, now: Now, conn: ConnId, line: &[u8], out: &mut Outputs) {
+        if let Some(peer) = self.peers.get_mut(conn) {
+            peer.deadline = Some(now.mono + VERSION_1_SILENCE);
+        }
         match (line, PeerLine::parse(line)) {
             ([wrapping @ b'0'..=b'2', text @ ..], _) => match text::check(text) {
                 Ok(()) => {
@@ -269,6 +272,10 @@ impl Node {
                 }
             }
             _ if late => self.close_peer(conn, out),
+            (Phase::Version1, _) if peer.keepalive_at <= now => {
+                peer.keepalive_at = now + VERSION_1_KEEPALIVE;
+                self.send_text(conn, b"KEEPALIVE\r\n", out);
+            }
             _ => {}
         }
     }
@@ -312,6 +319,7 @@ impl Node {
                 let silent = p.unanswered.map(|since| since + self.settings.peer_silence);
                 Some(p.keepalive_at).into_iter().chain(silent).min()
             }
+            Phase::Version1 => p.deadline.map(|at| at.min(p.keepalive_at)),
             _ => p.deadline,
         };
         let of_host = |h: HostIndex| self.wants_dial(h).then(|| self.links[h.index()].redial_at);

@@ -2,8 +2,8 @@
 //!
 //! Refused, because they would make a log line look like something it is not: all control characters (tabulator,
 //! escape, DEL and the C1 range too), line and paragraph separators, marks that reorder text (bidi), marks of no
-//! width, tags, and noncharacters. Accepted although of no width, because scripts and emoji need them: the joiners
-//! U+200C and U+200D, and variation selectors.
+//! width, fillers, tags, and noncharacters. Accepted although of no width, because scripts and emoji need them: the joiners
+//! U+200C and U+200D, variation selectors, and the soft hyphen.
 
 use crate::limits::TEXT_MAX;
 use core::fmt;
@@ -79,6 +79,7 @@ fn check_char(char: char) -> Result<(), BadText> {
 fn check_visible(char: char) -> Result<(), BadText> {
     match char {
         '\u{061c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{206f}' // bidi
+        | '\u{34f}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{3164}' | '\u{ffa0}' // fillers
         | '\u{180e}' | '\u{200b}' | '\u{2060}'..='\u{2065}' | '\u{feff}' // no width
         | '\u{2028}' | '\u{2029}' // separators of lines and paragraphs
         | '\u{fff9}'..='\u{fffb}' // interlinear annotation
@@ -130,7 +131,7 @@ mod tests {
     #[test]
     fn marks_that_deceive_the_eye_are_refused() {
         for char in
-            "\u{202e}\u{2066}\u{200f}\u{200b}\u{feff}\u{2028}\u{2060}\u{fffe}\u{1fffe}\u{fdd0}\u{e0041}"
+            "\u{202e}\u{2066}\u{200f}\u{200b}\u{feff}\u{2028}\u{2060}\u{fffe}\u{1fffe}\u{fdd0}\u{e0041}\u{3164}\u{34f}"
                 .chars()
         {
             let mut text = [0; 4];
