@@ -103,8 +103,6 @@ impl Node {
     fn wrapping_for(&self, host: HostIndex) -> Option<u8> {
         let link = &self.links[host.index()];
         match self.ways[host.index()] {
-            // Only version 1 is spoken there.
-            _ if link.up.is_none() && link.version_1.is_some() => None,
             Way::ByRelay { .. } => link.path.direct.then_some(0),
             Way::Direct { wrapping, charge: Some(charge) } => {
                 let charge = self.ring.peer(self.me, charge);
@@ -214,11 +212,11 @@ impl Node {
                 link.behind = None;
                 continue;
             }
-            let since = match link.behind {
-                Some((at, since)) if at == has => since,
-                _ => now,
-            };
-            link.behind = Some((has, since));
+            // A little more is not enough: a host that creeps would stop all clients as long as it likes.
+            let step = (self.settings.window_messages / 16).max(1);
+            let stood_at = link.behind.filter(|(at, _)| has < at + step);
+            let (at, since) = stood_at.unwrap_or((has, now));
+            link.behind = Some((at, since));
             if since + REROUTE > now {
                 self.own.window_until = self.own.window_until.max(Some(since + REROUTE));
             }
@@ -247,11 +245,8 @@ impl Node {
             out.small.extend_from_slice(part);
         }
         let line = Slice::Small(Span { start, end: out.small.len() as u32 });
-        let version_1 = self.links[to.index()].version_1;
-        if self.links[to.index()].up.is_some() || version_1.is_none() {
-            self.send_or_keep(now, to, line, out);
-        }
-        if let Some(conn) = version_1 {
+        self.send_or_keep(now, to, line, out);
+        if let Some(conn) = self.links[to.index()].version_1 {
             put_version_1(conn, text, out);
         }
     }

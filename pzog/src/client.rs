@@ -32,8 +32,9 @@ pub(crate) struct Client {
 /// A session, and the number that its next `AT` line takes.
 #[derive(Clone, Copy, Debug)]
 struct Numbering {
-    session: u32,
     token: Token,
+    /// Known from its first number on: who only says `HELLO` takes no room.
+    session: Option<u32>,
     next: u64,
 }
 
@@ -62,6 +63,7 @@ impl Node {
 
     pub(crate) fn client_closed(&mut self, conn: ConnId, rest: &[u8], out: &mut Outputs) {
         let Some(client) = self.clients.remove(conn) else { return };
+        self.take_token_from(&client, conn);
         if client.is_waiting {
             self.waiting.retain(|c| *c != conn);
         }
@@ -91,11 +93,11 @@ impl Node {
             let line = &bytes[line.range()];
             client.last_line = now.mono;
             match refusal {
-                None if client.answers.are_too_many() => {
+                _ if client.answers.are_too_many() => {
                     self.refuse(conn, &mut client, Refusal::TooManyUnanswered, line, out);
                 }
                 None => self.client_line(now, conn, &mut client, line, out),
-                Some(refusal) => self.refuse_raw(conn, &mut client, refusal, line, out),
+                Some(refusal) => self.refuse_raw(now.mono, conn, &mut client, refusal, line, out),
             }
         }
         let consumed = if client.ending { bytes.len() } else { at };
@@ -111,7 +113,7 @@ impl Node {
             Some(ClientLine::Wrapped(wrapping, text)) => {
                 self.client_wrapped(now, conn, client, wrapping, text, out)
             }
-            Some(ClientLine::Hello(rest)) => self.client_hello(now.mono, conn, client, rest, out),
+            Some(ClientLine::Hello(rest)) => self.client_hello(conn, client, rest, out),
             Some(ClientLine::KeepAlive) => {
                 self.answer(conn, client, b"ACK\r\n", out);
                 Ok(())
@@ -155,10 +157,42 @@ impl Node {
         out: &mut Outputs,
     ) -> Result<(), Refusal> {
         // The number is spent even if the line is refused: client and host count the same lines.
-        let numbered = client.session.as_mut().map(|s| {
-            s.next += 1;
-            (s.session, s.token, s.next - 1)
-        });
+        let numbered = self.take_number(now.mono, client)?;
+        let taken = self.take_at(now, conn, client, rest, numbered, out);
+        if let (Err(refusal), Some(numbered)) = (taken, numbered) {
+            self.note_refused(now.mono, numbered, refusal);
+        }
+        taken
+    }
+
+    /// The number that a line takes, if it takes one.
+    fn take_number(&mut self, now: Time, client: &mut Client) -> Result<Option<Numbered>, Refusal> {
+        let Some(numbering) = &mut client.session else { return Ok(None) };
+        let Numbering { token, session, next } = *numbering;
+        let session = match session.filter(|s| self.sessions.is(*s, token.as_bytes())) {
+            Some(session) => session,
+            None => self.sessions.open(token, now).ok_or(Refusal::SessionsFull)?,
+        };
+        *numbering = Numbering { token, session: Some(session), next: next + 1 };
+        Ok(Some(Numbered { session, token, number: next }))
+    }
+
+    /// A refused number is used, too: it must not stay a hole for ever.
+    fn note_refused(&mut self, now: Time, numbered: Numbered, refusal: Refusal) {
+        if refusal.code() != 300 && refusal != Refusal::Conflict {
+            self.sessions.note(numbered.session, numbered.number, REFUSED, now);
+        }
+    }
+
+    fn take_at(
+        &mut self,
+        now: Now,
+        conn: ConnId,
+        client: &mut Client,
+        rest: &[u8],
+        numbered: Option<Numbered>,
+        out: &mut Outputs,
+    ) -> Result<(), Refusal> {
         let (stamp, text) = split_stamp(rest).ok_or(Refusal::BadTime)?;
         let utc_seconds = stamp.utc_seconds().ok_or(Refusal::BadTime)?;
         if utc_seconds.abs_diff(now.utc_seconds) > CLIENT_SKEW_SECONDS {
@@ -166,12 +200,11 @@ impl Node {
         }
         text::check(text).map_err(Refusal::Text)?;
         let level = client.level.unwrap_or(self.settings.ack);
-        let noted = numbered.map_or(Noted::New, |(session, _, number)| {
-            self.sessions.note(session, number, content(&stamp, text), now.mono)
-        });
+        let noted = numbered
+            .map_or(Noted::New, |n| self.sessions.note(n.session, n.number, content(&stamp, text), now.mono));
         let seq = match noted {
             Noted::New => {
-                let numbered = numbered.as_ref().map(|(_, token, number)| (token.as_bytes(), *number));
+                let numbered = numbered.as_ref().map(|n| (n.token.as_bytes(), n.number));
                 Some(self.publish(&stamp, text, numbered, level, out))
             }
             Noted::Repeat => {
@@ -228,34 +261,38 @@ impl Node {
     /// `HELLO <session> [next=<n>] [ack=<level>]`
     fn client_hello(
         &mut self,
-        now: Time,
         conn: ConnId,
         client: &mut Client,
         rest: &[u8],
         out: &mut Outputs,
     ) -> Result<(), Refusal> {
         let hello = ClientHello::parse(rest).ok_or(Refusal::BadHello)?;
-        let session = self.sessions.open(hello.token, now).ok_or(Refusal::SessionsFull)?;
-        let known = self.sessions.get(session).filter(|s| s.is_used());
-        let known_upto = known.map_or(0, |s| s.known_upto());
-        if known.is_some() && hello.next.is_none() {
+        let session = self.sessions.find(&hello.token);
+        let known_upto = session.and_then(|s| self.sessions.get(s)).map_or(0, |s| s.known_upto());
+        if session.is_some() && hello.next.is_none() {
             return Err(Refusal::SessionKnown);
         }
-        self.close_older_client_of(session, conn, out);
-        client.session = Some(Numbering { session, token: hello.token, next: hello.next.unwrap_or(1) });
+        self.give_token(client, hello.token, conn, out);
+        client.session = Some(Numbering { token: hello.token, session, next: hello.next.unwrap_or(1) });
         client.level = hello.ack;
         self.answer(conn, client, alloc::format!("OK {known_upto}\r\n").as_bytes(), out);
         Ok(())
     }
 
     /// The newest connection with a token closes the older one.
-    fn close_older_client_of(&mut self, session: u32, newest: ConnId, out: &mut Outputs) {
-        let Some(older) = self.sessions.hand_over(session, newest).filter(|older| *older != newest) else {
-            return;
-        };
-        let still_uses_it = |c: &mut Client| c.session.is_some_and(|s| s.session == session) && !c.ending;
-        if self.clients.get_mut(older).is_some_and(still_uses_it) {
+    fn give_token(&mut self, client: &Client, token: Token, newest: ConnId, out: &mut Outputs) {
+        self.take_token_from(client, newest);
+        if let Some(older) = self.tokens.insert(token, newest) {
             self.dismiss(older, Refusal::Replaced, out);
+        }
+    }
+
+    /// A client leaves the token that it has.
+    fn take_token_from(&mut self, client: &Client, conn: ConnId) {
+        if let Some(Numbering { token, .. }) = client.session
+            && self.tokens.get(&token) == Some(&conn)
+        {
+            self.tokens.remove(&token);
         }
     }
 
@@ -280,14 +317,16 @@ impl Node {
     /// A line that was refused before it was looked into.
     fn refuse_raw(
         &mut self,
+        now: Time,
         conn: ConnId,
         client: &mut Client,
         refusal: Refusal,
         line: &[u8],
         out: &mut Outputs,
     ) {
-        if let (Some(ClientLine::At(_)), Some(session)) = (ClientLine::parse(line), client.session.as_mut()) {
-            session.next += 1;
+        let is_numbered = matches!(ClientLine::parse(line), Some(ClientLine::At(_)));
+        if let (true, Ok(Some(numbered))) = (is_numbered, self.take_number(now, client)) {
+            self.note_refused(now, numbered, refusal);
         }
         self.refuse(conn, client, refusal, line, out);
     }
@@ -336,6 +375,17 @@ impl Node {
         }
     }
 }
+
+/// A number that a line has taken.
+#[derive(Clone, Copy, Debug)]
+struct Numbered {
+    session: u32,
+    token: Token,
+    number: u64,
+}
+
+/// Stands for the content of a line that was refused.
+const REFUSED: u64 = 0;
 
 /// What tells two messages with one number apart.
 pub(crate) fn content(stamp: &Stamp, text: &[u8]) -> u64 {

@@ -5,7 +5,7 @@ use crate::client::content;
 use crate::event::{ConnId, Outputs, Severity, Slice, Source, Span};
 use crate::node::Node;
 use crate::peer::Peer;
-use crate::relay::next_hop;
+use crate::relay::{Way, next_hop, ways};
 use crate::report::Refusal;
 use crate::ring::HostIndex;
 use crate::session::{Noted, Token};
@@ -77,6 +77,7 @@ impl Node {
             self.streams.get_mut(stream).urgent = data.seq;
             self.sync.urgent = true;
         }
+        self.streams.get_mut(stream).used = now;
         let logged_bytes = data.logged.len();
         if wrapping > 0 {
             bytes[line.start as usize] = b'0';
@@ -93,7 +94,13 @@ impl Node {
 
     /// Takes a data line apart and checks it.
     fn find_data<'a>(&mut self, peer: &mut Peer, line: &'a [u8]) -> Result<Found<'a>, Refusal> {
-        let (stream, behind) = self.find_stream(peer, &line[1..])?;
+        // Mostly it is in the same stream as the line before.
+        let head = peer.last_stream.map(|stream| &*self.streams.get(stream).head);
+        let behind_same = head.and_then(|head| line[1..].strip_prefix(head));
+        let (name, behind) = match behind_same {
+            Some(behind) => (None, behind),
+            None => self.parse_name(peer, &line[1..]).map(|(name, behind)| (Some(name), behind))?,
+        };
         let data = Data::parse(behind).ok_or(Refusal::Malformed)?;
         let (stamp, text) = data.logged.split_at_checked(STAMP_LEN).ok_or(Refusal::BadTime)?;
         if stamp != peer.last_stamp.as_bytes() {
@@ -101,15 +108,15 @@ impl Node {
         }
         let text = text.strip_prefix(b" ").ok_or(Refusal::Malformed)?;
         text::check(text).map_err(Refusal::Text)?;
+        // Only what is right opens a stream.
+        let opened = name.map(|name| self.streams.open(name, &self.ring)).or(peer.last_stream);
+        peer.last_stream = opened;
+        let stream = opened.ok_or(Refusal::Malformed)?;
         Ok(Found { stream, data, text })
     }
 
-    /// The stream of a data line, and what stands behind its name and dot. Mostly the same as the line before.
-    fn find_stream<'a>(&mut self, peer: &mut Peer, line: &'a [u8]) -> Result<(u32, &'a [u8]), Refusal> {
-        let same = peer.last_stream.and_then(|s| Some((s, line.strip_prefix(&*self.streams.get(s).head)?)));
-        if let Some(found) = same {
-            return Ok(found);
-        }
+    /// The name of a data line's stream, and what stands behind its dot.
+    fn parse_name<'a>(&self, peer: &Peer, line: &'a [u8]) -> Result<(StreamName, &'a [u8]), Refusal> {
         let dot = memchr::memchr(b'.', line).ok_or(Refusal::Malformed)?;
         let name = StreamName::parse(&line[..dot], &self.ring).map_err(|bad| match bad {
             BadStream::Malformed => Refusal::Malformed,
@@ -118,9 +125,22 @@ impl Node {
         if name.addressee.is_some_and(|to| to != self.me) {
             return Err(Refusal::NotForUs);
         }
-        let stream = self.streams.open(name, &self.ring);
-        peer.last_stream = Some(stream);
-        Ok((stream, &line[dot + 1..]))
+        // A host with another ring may follow a plan that is not ours.
+        let from = peer.host.filter(|_| peer.agrees);
+        let by_relay = from == self.relay_from(name.origin) && name.addressee.is_none();
+        if from.is_some_and(|from| from != name.origin) && !by_relay {
+            return Err(Refusal::NotFromThere);
+        }
+        Ok((name, &line[dot + 1..]))
+    }
+
+    /// The host that passes on to us what this origin says, if one does.
+    fn relay_from(&self, origin: HostIndex) -> Option<HostIndex> {
+        let offset = (self.me.index() + self.ring.len() - origin.index()) % self.ring.len();
+        match ways(&self.ring).get(offset.checked_sub(1)?)? {
+            Way::ByRelay { relay } => Some(self.ring.peer(origin, *relay)),
+            Way::Direct { .. } => None,
+        }
     }
 
     /// Whether a numbered message came before, through another host.
@@ -170,8 +190,7 @@ impl Node {
         self.counters.relayed += 1;
         let link = &mut self.links[to.index()];
         if let (None, Some(conn)) = (&link.up, link.version_1) {
-            let text = text_of(&bytes[line.range()]);
-            return put_version_1(conn, text, out);
+            put_version_1(conn, text_of(&bytes[line.range()]), out);
         }
         match &mut link.up {
             Some(up) if link.outbox.is_empty() => {

@@ -21,15 +21,17 @@ pub const TOKEN_MAX: usize = 32;
 /// Sessions that a host remembers; a `HELLO` beyond them is told to come again later.
 pub const SESSIONS_MAX: usize = 8192;
 
-/// Holes in the numbers of one session; a number that would make another one is told to come again later.
-pub const SESSION_HOLES_MAX: usize = 64;
+/// Holes in the numbers of one session, 16 bytes each; a number that would make another one is told to come again
+/// later. Other hosts see a hole for each number that was refused, as it does not travel.
+pub const SESSION_HOLES_MAX: usize = 1024;
 
 /// The last numbers of a session for which the text is remembered (as a hash), to tell a repeat from a conflict.
 /// 16 bytes each: with all sessions full, 128 MiB.
 pub const SESSION_RECENT: usize = 1024;
 
-/// A session that is not used for so long (running time) may be forgotten.
-pub const SESSION_AGE: Duration = Duration::from_secs(24 * 3600);
+/// A session that is not used for so long (running time) gives way when there are too many: longer than any client
+/// goes on repeating, and short enough that one-message sessions, two a second, never fill the table.
+pub const SESSION_AGE: Duration = Duration::from_secs(3600);
 
 /// A client's time may be so far off this host's clock, in seconds.
 pub const CLIENT_SKEW_SECONDS: u64 = 12 * 3600;

@@ -301,8 +301,11 @@ impl Node {
         (link.attempt, link.tried) = (0, true);
         let assumed = Told { journaled: link.assumed_watermark(last), synced: 0 };
         link.told.get_or_insert(assumed);
-        link.up = Some(Up { conn, agrees, incarnation, used: now });
+        let before = link.up.replace(Up { conn, agrees, incarnation, used: now });
         link.hold_for_relayed(now);
+        if let Some(before) = before {
+            self.close_peer(before.conn, out);
+        }
         self.tell_what_rose(now, host);
         let how = if dialed { "dialled" } else { "accepted" };
         out.report(
@@ -339,7 +342,8 @@ impl Node {
         if peer.dialed.is_some() && !peer.was_linked {
             self.back_off(now, host);
         }
-        if let (true, Some(newcomer)) = (peer.was_linked, self.questioner_of(host)) {
+        let is_down = self.links[host.index()].up.is_none();
+        if let (true, Some(newcomer)) = (is_down && peer.was_linked, self.questioner_of(host)) {
             self.admit_questioning(now, newcomer, out);
         }
     }
@@ -390,7 +394,8 @@ impl Node {
         peer.deadline = Some(now + VERSION_1_SILENCE);
         peer.keepalive_at = now + VERSION_1_KEEPALIVE;
         self.send_text(conn, b"OK\r\n", out);
-        out.report(Severity::Info, Source::Host(host), format_args!("UP version 1"));
+        let name = self.ring.name(host);
+        out.report(Severity::Info, Source::Conn(conn), format_args!("UP version 1 {name}"));
     }
 
     /// Says no, with the reason, and closes. The refused line, if it was one, goes to error.log.
@@ -427,7 +432,8 @@ impl Node {
     /// A version 1 peer gets nothing more, if it is on this connection.
     fn version_1_down(&mut self, conn: ConnId, host: HostIndex, out: &mut Outputs) {
         if self.links[host.index()].version_1.take_if(|c| *c == conn).is_some() {
-            out.report(Severity::Info, Source::Host(host), format_args!("DOWN version 1"));
+            let name = self.ring.name(host);
+            out.report(Severity::Info, Source::Conn(conn), format_args!("DOWN version 1 {name}"));
         }
     }
 

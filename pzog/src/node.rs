@@ -8,12 +8,13 @@ use crate::link::Link;
 use crate::peer::{Peer, Phase};
 use crate::relay::{Way, ways};
 use crate::ring::{HostIndex, Ring};
-use crate::session::Sessions;
+use crate::session::{Sessions, Token};
 use crate::settings::Settings;
 use crate::slots::Slots;
 use crate::stream::Streams;
 use crate::time::{Now, Stamp, Time};
 use crate::wire::StreamName;
+use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use rand::SeedableRng;
 use rand::rngs::SmallRng;
@@ -69,6 +70,8 @@ pub struct Node {
     pub(crate) streams: Streams,
     pub(crate) own: Own,
     pub(crate) sessions: Sessions,
+    /// The newest connection that named each token.
+    pub(crate) tokens: BTreeMap<Token, ConnId>,
     pub(crate) sync: Sync,
     /// Clients that wait for answers.
     pub(crate) waiting: Vec<ConnId>,
@@ -135,6 +138,7 @@ impl Node {
             clients: Slots::default(),
             peers: Slots::default(),
             sessions: Sessions::default(),
+            tokens: BTreeMap::new(),
             sync: Sync::default(),
             waiting: Vec::new(),
             release: false,

@@ -224,7 +224,8 @@ impl Node {
                 Ok(()) => {
                     let stamp = self.stamp(now);
                     self.take_wrapped(now.mono, wrapping - b'0', &stamp, text, out);
-                    self.send_text(conn, b"OK\r\n", out);
+                    let ok = out.put_bytes(&[b"OK\r\n"]);
+                    out.answer.push((conn, ok)); // once it is logged
                 }
                 Err(bad) => self.refuse_peer_line(conn, Refusal::Text(bad), line, out),
             },

@@ -43,12 +43,12 @@ pub enum Refusal {
     Idle,
     /// Another connection has taken over the session.
     Replaced,
-    /// This host's disk did not take the message.
-    SyncFailed,
     /// A message of a host that is not in the ring.
     UnknownOrigin,
     /// A message in a stream that is for another host.
     NotForUs,
+    /// A message that comes neither from its origin nor from that one's relay to us.
+    NotFromThere,
 }
 
 impl Refusal {
@@ -56,10 +56,14 @@ impl Refusal {
     #[must_use]
     pub fn code(self) -> u16 {
         match self {
-            Refusal::SessionsFull | Refusal::ClientsFull | Refusal::Stopping | Refusal::SyncFailed => 300,
+            Refusal::SessionsFull | Refusal::ClientsFull | Refusal::Stopping => 300,
             Refusal::Idle | Refusal::Replaced | Refusal::TooManyUnanswered => 300,
             Refusal::BareLf | Refusal::Unterminated | Refusal::UnknownVerb | Refusal::BadHello => 400,
-            Refusal::Malformed | Refusal::BadTime | Refusal::UnknownOrigin | Refusal::NotForUs => 400,
+            Refusal::Malformed
+            | Refusal::BadTime
+            | Refusal::UnknownOrigin
+            | Refusal::NotForUs
+            | Refusal::NotFromThere => 400,
             Refusal::Conflict | Refusal::SessionKnown => 409,
             Refusal::TimeOff => 410,
             Refusal::LineTooLong | Refusal::Text(BadText::TooLong { .. }) => 413,
@@ -90,8 +94,10 @@ impl fmt::Display for Refusal {
             Refusal::Stopping => f.write_str("stopping"),
             Refusal::Idle => f.write_str("no line for too long"),
             Refusal::Replaced => f.write_str("a newer connection uses this session"),
-            Refusal::SyncFailed => f.write_str("the disk did not take it"),
             Refusal::UnknownOrigin => f.write_str("message of a host that is not in this ring"),
+            Refusal::NotFromThere => {
+                f.write_str("this host is neither the message's origin nor its relay to us")
+            }
             Refusal::NotForUs => f.write_str("message for another host"),
         }
     }

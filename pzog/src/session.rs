@@ -1,7 +1,6 @@
 //! Client sessions: which numbers of which session are known here, so that a repeat, through whatever host, is
 //! logged once.
 
-use crate::event::ConnId;
 use crate::limits::{SESSION_AGE, SESSION_HOLES_MAX, SESSION_RECENT, SESSIONS_MAX, TOKEN_MAX};
 use crate::time::Time;
 use alloc::collections::{BTreeMap, VecDeque};
@@ -52,19 +51,12 @@ pub(crate) struct Session {
     /// Number and content of the last ones.
     recent: VecDeque<(u64, u64)>,
     used: Time,
-    /// The newest connection that named it.
-    conn: Option<ConnId>,
 }
 
 impl Session {
     /// All numbers up to this one are known.
     pub(crate) fn known_upto(&self) -> u64 {
         self.known.first().filter(|(first, _)| *first == 1).map_or(0, |(_, last)| *last)
-    }
-
-    /// Whether any number was ever used.
-    pub(crate) fn is_used(&self) -> bool {
-        !self.known.is_empty()
     }
 
     fn note(&mut self, number: u64, content: u64) -> Noted {
@@ -122,10 +114,15 @@ pub(crate) struct Sessions {
 }
 
 impl Sessions {
+    /// The session of a token, if it is known.
+    pub(crate) fn find(&self, token: &Token) -> Option<u32> {
+        self.by_token.get(token).copied()
+    }
+
     /// The session of a token, made if it is new; `None` while there are too many.
     pub(crate) fn open(&mut self, token: Token, now: Time) -> Option<u32> {
-        if let Some(index) = self.by_token.get(&token) {
-            return Some(*index);
+        if let Some(index) = self.find(&token) {
+            return Some(index);
         }
         if self.by_token.len() >= SESSIONS_MAX {
             self.forget_unused(now);
@@ -133,8 +130,7 @@ impl Sessions {
         if self.by_token.len() >= SESSIONS_MAX {
             return None;
         }
-        let session =
-            Some(Session { token, known: Vec::new(), recent: VecDeque::new(), used: now, conn: None });
+        let session = Some(Session { token, known: Vec::new(), recent: VecDeque::new(), used: now });
         let index = match self.free.pop() {
             Some(index) => {
                 self.sessions[index as usize] = session;
@@ -152,11 +148,6 @@ impl Sessions {
     /// A session by its index, unless it was forgotten.
     pub(crate) fn get(&self, index: u32) -> Option<&Session> {
         self.sessions.get(index as usize)?.as_ref()
-    }
-
-    /// Gives a session to a connection; returns the one that had it.
-    pub(crate) fn hand_over(&mut self, index: u32, conn: ConnId) -> Option<ConnId> {
-        self.sessions.get_mut(index as usize)?.as_mut()?.conn.replace(conn)
     }
 
     /// Whether `index` is still the session of `token`.

@@ -9,12 +9,13 @@ use alloc::vec::Vec;
 #[derive(Debug)]
 pub(crate) struct Slots<T> {
     slots: Vec<Option<Box<T>>>,
-    taken: u32,
+    /// The places in use: after a crowd has left, walking over the rest costs what the rest is.
+    live: Vec<ConnId>,
 }
 
 impl<T> Default for Slots<T> {
     fn default() -> Slots<T> {
-        Slots { slots: Vec::new(), taken: 0 }
+        Slots { slots: Vec::new(), live: Vec::new() }
     }
 }
 
@@ -25,15 +26,16 @@ impl<T> Slots<T> {
         if at >= self.slots.len() {
             self.slots.resize_with(at + 1, || None);
         }
-        self.taken += u32::from(self.slots[at].is_none());
+        self.live.push(conn);
         self.slots[at] = Some(Box::new(value));
     }
 
     /// The end of a connection.
     pub(crate) fn remove(&mut self, conn: ConnId) -> Option<Box<T>> {
-        let value = self.slots.get_mut(conn.0 as usize)?.take();
-        self.taken -= u32::from(value.is_some());
-        value
+        let value = self.slots.get_mut(conn.0 as usize)?.take()?;
+        let at = self.live.iter().rposition(|c| *c == conn)?;
+        self.live.swap_remove(at);
+        Some(value)
     }
 
     /// Takes the state of a connection out for a while.
@@ -52,11 +54,11 @@ impl<T> Slots<T> {
 
     /// How many connections there are.
     pub(crate) fn len(&self) -> u32 {
-        self.taken
+        self.live.len() as u32
     }
 
     /// All that are not taken out.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (ConnId, &T)> {
-        self.slots.iter().enumerate().filter_map(|(i, s)| Some((ConnId(i as u32), s.as_deref()?)))
+        self.live.iter().filter_map(|conn| Some((*conn, self.slots[conn.0 as usize].as_deref()?)))
     }
 }

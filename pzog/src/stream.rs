@@ -5,6 +5,7 @@
 
 use crate::limits::INCARNATIONS_MAX;
 use crate::ring::Ring;
+use crate::time::Time;
 use crate::wire::StreamName;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -13,8 +14,8 @@ use alloc::vec::Vec;
 #[derive(Debug)]
 pub(crate) struct Stream {
     pub(crate) name: StreamName,
-    /// Counts up with each stream.
-    opened: u64,
+    /// When its last message came.
+    pub(crate) used: Time,
     /// The name as it stands in data lines, with the dot behind it.
     pub(crate) head: Box<[u8]>,
     /// All up to here is written; 0 is nothing.
@@ -85,7 +86,6 @@ impl Stream {
 #[derive(Debug, Default)]
 pub(crate) struct Streams {
     streams: Vec<Stream>,
-    opened: u64,
 }
 
 impl Streams {
@@ -97,10 +97,9 @@ impl Streams {
         let mut head = Vec::new();
         name.put(ring, &mut head);
         head.push(b'.');
-        self.opened += 1;
         let stream = Stream {
             name,
-            opened: self.opened,
+            used: Time(0),
             head: head.into(),
             journaled: 0,
             synced: 0,
@@ -110,7 +109,7 @@ impl Streams {
             gone: None,
             due: false,
         };
-        match self.place_of_oldest(name) {
+        match self.place_of_unused(name) {
             Some(at) => {
                 self.streams[at] = stream;
                 at as u32
@@ -122,13 +121,14 @@ impl Streams {
         }
     }
 
-    /// A host that restarts for years must not fill this table: its oldest incarnation gives way.
-    fn place_of_oldest(&self, name: StreamName) -> Option<usize> {
+    /// A host that restarts for years must not fill this table: the incarnation that was silent for longest gives
+    /// way.
+    fn place_of_unused(&self, name: StreamName) -> Option<usize> {
         let is_like = |s: &Stream| (s.name.origin, s.name.addressee) == (name.origin, name.addressee);
         // The first is this host's own.
         let like = || self.streams.iter().enumerate().skip(1).filter(|(_, s)| is_like(s));
         let is_full = like().count() >= INCARNATIONS_MAX;
-        like().min_by_key(|(_, s)| s.opened).map(|(at, _)| at).filter(|_| is_full)
+        like().min_by_key(|(_, s)| s.used).map(|(at, _)| at).filter(|_| is_full)
     }
 
     pub(crate) fn get(&self, at: u32) -> &Stream {
@@ -197,6 +197,7 @@ mod tests {
         for incarnation in 0..1000 {
             let at = streams.open(name(1, incarnation), &ring);
             streams.get_mut(at).arrive(7);
+            streams.get_mut(at).used = Time(incarnation);
         }
         assert_eq!(streams.iter().count(), 1 + INCARNATIONS_MAX);
         assert_eq!(streams.get(own).name, name(0, 1));
