@@ -1,6 +1,5 @@
 //! What is kept of a line while logs are compared: fingerprints, and where it stands.
 
-use pzog::limits::TEXT_MAX;
 use pzog::time::{STAMP_LEN, Stamp};
 use std::hash::{BuildHasher as _, RandomState};
 
@@ -121,14 +120,9 @@ pub(super) fn form(line: &[u8]) -> Form<'_> {
     let Some((stamp, rest)) = line.split_at_checked(STAMP_LEN) else { return Form::Torn };
     let Some(time) = Stamp::parse(stamp).and_then(|stamp| stamp.utc_seconds()) else { return Form::Torn };
     match rest.strip_prefix(b" ") {
-        Some(text) if is_text(text) => Form::Message(time, text),
+        Some(text) if pzog::text::check(text).is_ok() => Form::Message(time, text),
         _ => Form::Altered,
     }
-}
-
-fn is_text(text: &[u8]) -> bool {
-    (1..=TEXT_MAX).contains(&text.len())
-        && str::from_utf8(text).is_ok_and(|text| !text.chars().any(char::is_control))
 }
 
 #[cfg(test)]

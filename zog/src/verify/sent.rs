@@ -5,9 +5,10 @@
 
 use super::lines::Lines;
 use super::pieces::Log;
-use super::record::{Fingerprints, Form, Outcome, Record, Source, form, uint};
+use super::record::{Fingerprints, Outcome, Record, Source, uint};
 use super::sort::Sorter;
 use anyhow::{Context as _, anyhow};
+use pzog::time::{STAMP_LEN, Stamp};
 use std::collections::HashMap;
 
 /// The messages that one session gave to one host, in the order of their numbers: in this order every host logs
@@ -75,7 +76,9 @@ impl<'f> SentLogs<'f> {
         let number = str::from_utf8(number).ok()?.parse().ok()?;
         let what = match verb {
             b"SENT" => {
-                let Form::Message(time, text) = form(rest) else { return None };
+                // A text that the daemon refused stands here, too: any text will do.
+                let (stamp, text) = rest.split_at_checked(STAMP_LEN)?;
+                let (time, text) = (Stamp::parse(stamp)?.utc_seconds()?, text.strip_prefix(b" ")?);
                 let stream = self.stream(log, session, self.fingerprints.of(host));
                 What::Sent { stream, time, text: self.fingerprints.of(text) }
             }

@@ -169,6 +169,22 @@ fn a_repeat_is_logged_once() {
 }
 
 #[test]
+fn what_was_refused_for_its_text_may_stand_in_the_sent_log() {
+    let lines = [
+        "SENT s 1 MV TIME tab\there",
+        "ANSWERED s 1 MV ERR 422 control character U+0009",
+        "SENT s 2 MV TIME ",
+        "ANSWERED s 2 MV ERR 422 no text",
+    ];
+    assert!(Case::new(&[&[], &[]]).sent(&lines).found().is_empty());
+}
+
+#[test]
+fn a_text_that_deceives_the_eye_is_altered() {
+    assert_eq!(Case::new(&[&["a\u{202e}b"], &["a\u{202e}b"]]).found(), ["altered 0 1", "altered 1 1"]);
+}
+
+#[test]
 fn what_was_refused_is_nowhere() {
     let sent = ["SENT s1 1 MV TIME a", "ANSWERED s1 1 MV ERR 422 control character"];
     assert!(Case::new(&[&[], &[]]).sent(&sent).found().is_empty());
