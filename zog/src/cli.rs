@@ -22,7 +22,7 @@ pub(crate) struct Cli {
 const EXIT_CODES: &str = "Exit codes: 0 all is well, 1 the answer is no (logs that differ), 2 wrong usage \
 (of `zog verify` also: a log cannot be read), \
 69 a port or address cannot be had, 74 a file cannot be used, 75 the state directory is in use, \
-78 ring.toml is wrong or does not say who this host is.";
+78 ring.toml is wrong or does not say who this host is, 130 a second signal came.";
 
 /// What `zog` can do.
 #[derive(Subcommand, Debug)]

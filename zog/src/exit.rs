@@ -19,6 +19,8 @@ pub(crate) enum Exit {
     Busy = 75,
     /// ring.toml is wrong, or does not say who this host is (EX_CONFIG).
     Config = 78,
+    /// A second signal came before the end was orderly, as shells say of SIGINT.
+    Interrupted = 130,
 }
 
 impl From<Exit> for ExitCode {

@@ -12,10 +12,11 @@ use crate::rt::{self, Async};
 use crate::signals::Signals;
 use crate::{alarm, listener, state_dir, stop};
 use flexi_logger::{LogSpecification, Logger, LoggerHandle};
+use futures_lite::future;
 use pzog::{HostIndex, Identity, Input, Node, Severity};
 use rand::TryRng;
 use rand::rngs::SysRng;
-use ringfile::RingFile;
+use ringfile::{Host, RingFile};
 use rustix::fs::Mode;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::io::{self, Write};
@@ -76,8 +77,10 @@ async fn live(origin: Origin, file: RingFile, me: HostIndex, logs: PathBuf) -> R
     let stop_signals = Signals::stop().map_err(signal)?;
     let reload_signals = Signals::reload().map_err(signal)?;
     let host = &file.hosts[me.index()];
-    let ring = listener::open(&host.address, host.ring_port, "ring").await?;
-    let clients = listener::open(&host.address, host.client_port, "client").await?;
+    // A port that is taken is waited for, but not against the will of whoever stops us.
+    let opened = async { open_ports(host).await.map(Some) };
+    let stopped = async { stop_signals.next().await.map(|()| None).map_err(signal) };
+    let Some((ring, clients)) = future::or(opened, stopped).await? else { return Ok(()) };
     let daemon = assemble(&file, me, &logs)?;
     announce(&host.name, &ring, &clients)
         .map_err(|e| Failed::new(Exit::Io, format!("cannot write to standard output: {e}")))?;
@@ -91,6 +94,12 @@ async fn live(origin: Origin, file: RingFile, me: HostIndex, logs: PathBuf) -> R
     daemon.borrow_mut().turn(Input::Deadline);
     stop_signals.next().await.map_err(signal)?;
     stop::stop(&daemon, listeners).await
+}
+
+async fn open_ports(host: &Host) -> Result<(Async<TcpListener>, Async<TcpListener>), Failed> {
+    let ring = listener::open(&host.address, host.ring_port, "ring").await?;
+    let clients = listener::open(&host.address, host.client_port, "client").await?;
+    Ok((ring, clients))
 }
 
 fn assemble(file: &RingFile, me: HostIndex, logs: &Path) -> Result<Shared, Failed> {

@@ -20,7 +20,7 @@ impl Signals {
     pub(crate) fn stop() -> io::Result<Signals> {
         let stopping = Arc::new(AtomicBool::new(false));
         for signal in [SIGTERM, SIGINT] {
-            flag::register_conditional_shutdown(signal, Exit::Failure as i32, Arc::clone(&stopping))?;
+            flag::register_conditional_shutdown(signal, Exit::Interrupted as i32, Arc::clone(&stopping))?;
             flag::register(signal, Arc::clone(&stopping))?;
         }
         Signals::of(&[SIGTERM, SIGINT])
