@@ -97,6 +97,18 @@ impl Connection {
         self.stream.set_write_timeout(Some(time)).expect("a timeout for writing");
     }
 
+    /// Whether nothing comes within this time, neither a byte nor the end of the connection.
+    ///
+    /// # Panics
+    /// If the socket is broken.
+    #[must_use]
+    pub fn is_silent_for(&self, time: Duration) -> bool {
+        self.stream.set_read_timeout(Some(time)).expect("a short timeout for reading");
+        let seen = self.stream.peek(&mut [0]);
+        self.stream.set_read_timeout(Some(ANSWER)).expect("a timeout for reading");
+        seen.is_err_and(|e| e.kind() == io::ErrorKind::WouldBlock)
+    }
+
     /// The next line, without its CRLF; `None` at the end of the connection.
     ///
     /// # Panics

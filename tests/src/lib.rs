@@ -17,6 +17,6 @@ pub use connection::Connection;
 pub use daemon::Daemon;
 pub use load::{Load, Sent};
 pub use logs::{count_of, counts, texts};
-pub use process_info::{established_on, peak_memory, raise_open_files};
+pub use process_info::{established_on, open_files, peak_memory, raise_open_files};
 pub use ring::{Plan, Ring};
 pub use wait::wait_until;

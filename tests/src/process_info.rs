@@ -15,6 +15,15 @@ pub fn peak_memory(pid: u32) -> u64 {
     kib << 10
 }
 
+/// How many files and sockets a process has open.
+///
+/// # Panics
+/// If there is no such process.
+#[must_use]
+pub fn open_files(pid: u32) -> usize {
+    fs::read_dir(format!("/proc/{pid}/fd")).expect("a running process").count()
+}
+
 /// How many established connections were accepted on these ports of 127.0.0.0/8.
 ///
 /// # Panics

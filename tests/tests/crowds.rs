@@ -1,7 +1,8 @@
 //! Clients that want too much: memory and the other clients stay as they are.
 
+use std::env;
 use std::time::Duration;
-use tests::{Connection, Plan, peak_memory, raise_open_files, wait_until};
+use tests::{Connection, Plan, open_files, peak_memory, raise_open_files, wait_until};
 
 const MIB: usize = 1 << 20;
 
@@ -48,14 +49,22 @@ fn a_client_that_never_reads_is_not_read_and_disturbs_nobody() {
 fn ten_thousand_idle_clients_disturb_nobody() {
     const CLIENTS: usize = 10_000;
     if !raise_open_files(CLIENTS as u64 + 500) {
-        eprintln!("SKIPPED: the hard limit of open files is below {}: see `ulimit -Hn`", CLIENTS + 500);
+        let why = format!("the hard limit of open files is below {}: see `ulimit -Hn`", CLIENTS + 500);
+        // Asked for by hand, so that nobody takes a test that did nothing for one that passed.
+        let may_skip = env::var_os("ZOG_ALLOW_SKIPS").is_some_and(|value| value == "1");
+        assert!(may_skip, "{why}; ZOG_ALLOW_SKIPS=1 skips this test");
+        eprintln!("SKIPPED: {why}");
         return;
     }
     let mut ring = Plan::of(2).start();
+    let pid = ring.daemon(0).pid();
+    let before = open_files(pid);
     // Without the second handle that a `Connection` has.
     let address = ring.client_address(0);
     let idle: Vec<_> =
         (0..CLIENTS).map(|_| std::net::TcpStream::connect(address).expect("the daemon accepts")).collect();
+    // The kernel connects them before the daemon has accepted them.
+    wait_until("the daemon holds them all", || open_files(pid) >= before + CLIENTS);
     let mut client: Connection = ring.client(0);
     client.expect("MSG in the crowd", "OK");
     ring.wait_for_text(&[0, 1], "in the crowd");

@@ -82,7 +82,7 @@ fn a_host_that_is_restarted_under_load_gets_what_was_sent_while_it_was_away() {
 }
 
 #[test]
-fn all_hosts_can_be_restarted_one_after_the_other_under_load() {
+fn the_hosts_without_clients_can_be_restarted_one_after_the_other_under_load() {
     let mut ring = Plan::of(3).start();
     let load = Load::start(ring.client_address(0), "load");
     for host in [1, 2] {

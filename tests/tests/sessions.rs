@@ -1,8 +1,8 @@
 //! What a client may say on port 55552, and what it is answered.
 
 use pzog::Stamp;
-use std::time::{SystemTime, UNIX_EPOCH};
-use tests::{Connection, Plan, Ring, count_of};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use tests::{Connection, Plan, Ring, count_of, wait_until};
 
 /// The time so many seconds from now, as it stands on the wire.
 fn stamp_in(seconds: i64) -> Stamp {
@@ -215,4 +215,26 @@ fn a_client_that_says_nothing_is_closed_after_client_idle() {
     let said = client.rest();
     assert!(said.is_empty() || said.starts_with("ERR 300 "), "{said}");
     ring.client(0).expect("MSG next", "OK");
+}
+
+#[test]
+fn a_client_that_sends_bytes_and_never_ends_a_line_is_closed_after_client_idle() {
+    let ring = Plan::of(2).with("client_idle = \"300ms\"").start();
+    let mut slow = ring.client(0);
+    let mut messages = 0;
+    wait_until("the slow client is closed", || {
+        // Fails once the daemon has closed; what counts is that it does.
+        let _ = slow.try_send("x");
+        ring.client(0).expect("MSG of another client", "OK");
+        messages += 1;
+        !slow.is_silent_for(Duration::from_millis(20))
+    });
+    // A byte that crosses the end takes the answer away: TCP resets the connection.
+    let said = slow.rest();
+    assert!(said.is_empty() || said.starts_with("ERR 300 "), "{said}");
+    let address = slow.local_address().to_string();
+    ring.wait_for_error(0, &[&address, "CLOSED 300 "]);
+    assert_eq!(ring.error_lines(0, &[&address]).len(), 1, "one line in error.log for one client closed");
+    ring.wait_for_lines(&[0, 1], messages);
+    ring.assert_equal_logs(&[0, 1]);
 }
