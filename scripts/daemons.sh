@@ -16,14 +16,19 @@ build_release() {
     bin=${CARGO_TARGET_DIR:-target}/release
 }
 
+# left_over PORT: whether a connection that ended still keeps the port, as the kernel has it for a minute. Tests
+# leave thousands of them, and a daemon cannot listen there meanwhile.
+left_over() { grep -qE ": [0-9A-F]{8}:$(printf %04X "$1") [0-9A-F]{8}:[0-9A-F]{4} 06 " /proc/net/tcp; }
+
 # Host i listens on 55551 + 10i for the ring and on 55552 + 10i for clients.
 require_free_ports() {
-    local i port
+    local i port deadline=$((SECONDS + 70))
     for i in "${!hosts[@]}"; do
         for port in $((55551 + 10 * i)) $((55552 + 10 * i)); do
             if (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; then
                 die "port $port of ${hosts[i]} is taken on 127.0.0.1: is another ring running? 'ss -tlnp sport = :$port' shows who"
             fi
+            until ! left_over "$port" || ((SECONDS >= deadline)); do sleep 0.2; done # between two looks
         done
     done
 }
