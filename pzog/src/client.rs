@@ -282,7 +282,8 @@ impl Node {
     /// The newest connection with a token closes the older one.
     fn give_token(&mut self, client: &Client, token: Token, newest: ConnId, out: &mut Outputs) {
         self.take_token_from(client, newest);
-        if let Some(older) = self.tokens.insert(token, newest) {
+        let older = self.tokens.insert(token, newest);
+        if let Some(older) = older.filter(|c| self.clients.get_mut(*c).is_some_and(|c| !c.ending)) {
             self.dismiss(older, Refusal::Replaced, out);
         }
     }
