@@ -1,9 +1,14 @@
 //! What goes into the node and what comes out of it, turn by turn.
 //!
 //! The driver calls [`Node::handle`](crate::Node::handle) with one [`Input`] and then carries out the
-//! [`Outputs`] **in this order**: `send`, `log`, `answer`, `sync`, `dial`, `close`, and the rest in any order.
-//! A message is forwarded before it is logged and logged before it is answered (seed: "logged AFTER any
-//! forwarding"). What comes of it (a sync that ended, a connection that closed) is a new input.
+//! [`Outputs`] **in this order**: `append`, `send`, `log`, `answer`, `sync` and `mark`, `dial`, `close`, and the rest
+//! in any order. A message is in the journal before it is forwarded, forwarded before it is logged, and logged
+//! before it is answered (seed: "logged AFTER any forwarding"). What comes of it (a sync that ended, a connection
+//! that closed) is a new input.
+//!
+//! An `append`, a `sync` or a `mark` that fails is the end of the node: the driver carries out nothing more of that
+//! turn, closes all connections, and begins again with a new node from what [`crate::journal`] recovers, as after a
+//! crash. So there is one way back, and nothing is ever tried again as if nothing had happened.
 
 use crate::ring::HostIndex;
 use crate::settings::Settings;
@@ -79,11 +84,44 @@ pub enum Input<'a> {
         /// What it left unfinished.
         rest: &'a [u8],
     },
-    /// The sync that [`Outputs::sync`] asked for has ended: all that was logged before it was asked for is on
-    /// this host's disk, or, if not `ok`, may not be.
-    Synced {
-        /// Whether the disk has it.
+    /// The other side takes no more bytes just now: what was sent on the connection waits in the driver. Until
+    /// [`Input::Drained`] the node sends it no messages; what it misses it gets from the journal.
+    Blocked {
+        /// A connection of the ring port.
+        conn: ConnId,
+    },
+    /// All that was sent on a connection that was blocked is on its way.
+    Drained {
+        /// The connection.
+        conn: ConnId,
+    },
+    /// The sync that [`Outputs::sync`] asked for has ended: all that was appended up to and with the turn that
+    /// asked is on this host's disk.
+    Synced,
+    /// What [`Outputs::mark`] asked for has ended: access.log is on the disk as it was at the end of that turn,
+    /// then so long.
+    Marked {
+        /// The file and its length then.
+        log: LogFile,
+    },
+    /// access.log is another file from now on (a rotation). The driver has brought journal and old file to the disk
+    /// before; it writes nothing to the new file until it has brought this turn's append to the disk.
+    LogOpened {
+        /// The new file and its length.
+        log: LogFile,
+    },
+    /// The segment that [`Outputs::prepare`] asked for is there, or, if not `ok`, there is no room for it.
+    Prepared {
+        /// Whether it can be appended to.
         ok: bool,
+    },
+    /// What [`Outputs::read`] asked for.
+    JournalRead {
+        /// The number of the request.
+        id: u32,
+        /// The bytes, patched in place like those of [`Input::PeerLines`]; none if they cannot be read. May be
+        /// fewer than asked for where the file ends.
+        bytes: &'a mut [u8],
     },
     /// The time [`Outputs::wake_at`] has come. Early or superfluous calls do no harm.
     Deadline,
@@ -94,6 +132,46 @@ pub enum Input<'a> {
     },
     /// The daemon is to end: answer what was taken, say `BYE`, then say [`Outputs::stopped`].
     Stop,
+}
+
+/// A place in the journal.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Hash, Default)]
+pub struct Place {
+    /// The number of the segment; later ones have higher numbers.
+    pub segment: u64,
+    /// Bytes from its beginning.
+    pub offset: u32,
+}
+
+/// A file that access.log is or was, and how long.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct LogFile {
+    /// The device it is on.
+    pub device: u64,
+    /// Its number there (inode), which stays when it is renamed.
+    pub inode: u64,
+    /// Its length in bytes.
+    pub bytes: u64,
+}
+
+/// A segment to be made: a file of this size, of zeros or of what an old segment left, whose room is reserved.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Prepare {
+    /// Its number.
+    pub segment: u64,
+    /// Its size in bytes.
+    pub bytes: u32,
+}
+
+/// A piece of the journal to be read.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Read {
+    /// Comes back with the bytes.
+    pub id: u32,
+    /// Where it begins.
+    pub at: Place,
+    /// How many bytes.
+    pub bytes: u32,
 }
 
 /// A range of bytes in one of the buffers.
@@ -169,13 +247,27 @@ pub struct Outputs {
     pub small: Vec<u8>,
     /// Whole lines for access.log; to be written with one write.
     pub log: Vec<u8>,
+    /// The record of this turn for the journal: these pieces, one behind the other, in one write.
+    pub append: Vec<Slice>,
+    /// Where it goes, if there is one. The first record of a segment goes to its offset 0.
+    pub append_at: Place,
     /// To peers, in this order.
     pub send: Vec<(ConnId, Slice)>,
     /// To clients, in this order, after the log is written.
     pub answer: Vec<(ConnId, Slice)>,
-    /// Bring all that was logged so far to the disk, then say [`Input::Synced`]. Never asked for again before
-    /// that answer.
+    /// Bring all that was appended so far to the disk, this turn's too, older segments first, then say
+    /// [`Input::Synced`]. Never asked for again before that answer.
     pub sync: bool,
+    /// Bring access.log to the disk as it is after this turn, then say [`Input::Marked`]. Never asked for again
+    /// before that answer, or [`Input::LogOpened`], which takes its place.
+    pub mark: bool,
+    /// Make this segment ready (file, room, directory entry, all on the disk), then say [`Input::Prepared`].
+    pub prepare: Option<Prepare>,
+    /// These segments are not needed any more.
+    pub release: Vec<u64>,
+    /// Read these pieces of the journal, each ending in [`Input::JournalRead`]. They never reach beyond what
+    /// was appended before this turn's end.
+    pub read: Vec<Read>,
     /// Dial these hosts; each ends in [`Input::PeerDialed`] or [`Input::DialFailed`].
     pub dial: Vec<HostIndex>,
     /// Close these connections once what was sent or answered on them is written; each ends in
@@ -197,9 +289,14 @@ impl Outputs {
         self.own.iter_mut().for_each(Vec::clear);
         self.small.clear();
         self.log.clear();
+        self.append.clear();
         self.send.clear();
         self.answer.clear();
         self.sync = false;
+        self.mark = false;
+        self.prepare = None;
+        self.release.clear();
+        self.read.clear();
         self.dial.clear();
         self.close.clear();
         self.report.clear();
