@@ -2,6 +2,8 @@
 
 mod logs;
 
+pub(crate) use logs::FENCE;
+
 use crate::binaries;
 use crate::connection::Connection;
 use crate::daemon::Daemon;
@@ -301,6 +303,19 @@ impl Ring {
     #[must_use]
     pub fn running(&self) -> Vec<usize> {
         (0..self.len()).filter(|&host| self.daemons[host].is_some()).collect()
+    }
+
+    /// Asserts that a host's daemon runs still.
+    ///
+    /// # Panics
+    /// If it has ended by itself.
+    #[track_caller]
+    pub fn assert_runs(&mut self, host: usize) {
+        let name = self.name(host);
+        let daemon = self.daemon(host);
+        if let Some(status) = daemon.try_wait() {
+            panic!("{name} has ended by itself with {status}:\n{}", daemon.stderr());
+        }
     }
 
     /// A client's connection to a host.

@@ -7,7 +7,7 @@ use std::fs;
 use std::path::PathBuf;
 
 /// How the text of a message begins that a test sends only to see that all before it has arrived.
-const FENCE: &str = "fence#";
+pub(crate) const FENCE: &str = "fence#";
 
 impl Ring {
     /// A host's access.log as it is now, without fences.
@@ -25,6 +25,13 @@ impl Ring {
 
     fn raw_access_logs(&self, host: usize) -> String {
         self.access_log_pieces(host).iter().map(|p| read(p)).collect()
+    }
+
+    /// What stands at the end of a log that may be very long.
+    fn newest_access_logs(&self, host: usize) -> String {
+        const PIECES: usize = 3;
+        let pieces = self.access_log_pieces(host);
+        pieces[pieces.len().saturating_sub(PIECES)..].iter().map(|p| read(p)).collect()
     }
 
     /// The pieces of a host's access.log, oldest first.
@@ -127,9 +134,11 @@ impl Ring {
     pub fn fence(&self, hosts: &[usize]) {
         let fences: Vec<_> = hosts.iter().map(|&host| self.send_fence(host)).collect();
         for &host in hosts {
-            for fence in &fences {
-                self.wait_for_text(&[host], fence);
-            }
+            let name = self.name(host);
+            wait_until(&format!("{name} has logged {fences:?}"), || {
+                let log = self.newest_access_logs(host);
+                fences.iter().all(|fence| log.contains(&format!(" {fence}\n")))
+            });
         }
     }
 
