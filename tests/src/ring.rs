@@ -325,6 +325,35 @@ impl Ring {
         Connection::to(self.client_address(host))
     }
 
+    /// Gives a host so many messages, each answered `OK`, and returns their texts: `<name> 1`, `<name> 2`, …
+    ///
+    /// # Panics
+    /// If one is answered otherwise.
+    #[track_caller]
+    pub fn send(&self, host: usize, name: &str, messages: usize) -> Vec<String> {
+        /// Answers that may be outstanding, so that neither side's buffers fill up.
+        const PIPELINED: usize = 100;
+        let texts: Vec<_> = (1..=messages).map(|n| format!("{name} {n}")).collect();
+        let mut client = self.client(host);
+        for some in texts.chunks(PIPELINED) {
+            client.send(some.iter().map(|text| format!("MSG {text}\r\n")).collect::<String>());
+            for text in some {
+                assert_eq!(client.line(), "OK", "the answer to {text:?}");
+            }
+        }
+        texts
+    }
+
+    /// What a host answers to `STATUS`, without the `+ ` in front and the `OK` behind.
+    ///
+    /// # Panics
+    /// If it does not.
+    #[must_use]
+    #[track_caller]
+    pub fn status(&self, host: usize) -> Vec<String> {
+        self.client(host).report("STATUS").expect("STATUS is answered")
+    }
+
     /// A peer's connection to a host; nothing is said on it yet.
     #[must_use]
     #[track_caller]

@@ -1,7 +1,7 @@
 //! What the hosts of a ring wrote, and waiting for it.
 
 use super::{Ring, read};
-use crate::logs::texts;
+use crate::logs::{counts, texts};
 use crate::wait::{comes_true, wait_until};
 use std::fs;
 use std::path::PathBuf;
@@ -163,6 +163,32 @@ impl Ring {
             let name = self.name(host);
             wait_until(&format!("{name} has logged {text:?}"), || self.raw_access_logs(host).contains(&end));
         }
+    }
+
+    /// Waits until these hosts have all that was sent, and asserts that each of the texts stands in each log once
+    /// and that the logs hold the same lines.
+    ///
+    /// # Panics
+    /// If that is not so.
+    #[track_caller]
+    pub fn assert_each_once(&self, hosts: &[usize], wanted: &[String]) {
+        self.fence(hosts);
+        for &host in hosts {
+            let log = self.all_access_logs(host);
+            let counts = counts(&log);
+            let count = |text: &String| counts.get(text.as_str()).copied().unwrap_or(0);
+            let wrong: Vec<_> = wanted.iter().filter(|text| count(text) != 1).collect();
+            if let Some(first) = wrong.first() {
+                panic!(
+                    "{} of {} messages do not stand once in the log of {}; {first:?} is the first, {} times",
+                    wrong.len(),
+                    wanted.len(),
+                    self.name(host),
+                    count(first)
+                );
+            }
+        }
+        self.assert_equal_logs(hosts);
     }
 
     /// Asserts that the logs of these hosts, rotated pieces included, hold the same lines, each equally often.
