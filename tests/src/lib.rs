@@ -16,6 +16,7 @@ mod ports;
 mod process_info;
 mod random;
 mod ring;
+mod status;
 mod wait;
 
 pub use account::{Tally, assert_account, write_sent_log};
@@ -31,4 +32,5 @@ pub use net::{Net, Way};
 pub use process_info::{established_on, open_files, peak_memory, raise_open_files};
 pub use random::Random;
 pub use ring::{Plan, Ring};
+pub use status::field;
 pub use wait::wait_until;

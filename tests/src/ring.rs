@@ -344,16 +344,6 @@ impl Ring {
         texts
     }
 
-    /// What a host answers to `STATUS`, without the `+ ` in front and the `OK` behind.
-    ///
-    /// # Panics
-    /// If it does not.
-    #[must_use]
-    #[track_caller]
-    pub fn status(&self, host: usize) -> Vec<String> {
-        self.client(host).report("STATUS").expect("STATUS is answered")
-    }
-
     /// A peer's connection to a host; nothing is said on it yet.
     #[must_use]
     #[track_caller]

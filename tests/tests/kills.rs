@@ -82,6 +82,15 @@ fn prove(ring: &Ring, messages: &[tests::Message]) -> Tally {
     let hosts: Vec<_> = (0..HOSTS).collect();
     ring.fence(&hosts);
     let tally = assert_account(ring, messages);
+    ring.assert_books_balance(&hosts);
+    for host in 0..HOSTS {
+        // The system goes on when a process is killed: nothing that was written is damaged, and nobody was away for
+        // so long that anything had to be given up.
+        for alarm in ["DAMAGED", "GIVEN UP"] {
+            let lines = ring.error_lines(host, &[alarm]);
+            assert!(lines.is_empty(), "{}: {lines:?}", ring.name(host));
+        }
+    }
     let sent = ring.dir().join("sent.log");
     write_sent_log(ring, messages, &sent);
     let mut verify = zog();

@@ -131,18 +131,7 @@ fn need_11_a_backlog_beyond_the_bound_of_the_journal_is_given_up_by_name() {
     }
     let missing = sent.iter().filter(|text| !log.contains(&format!(" {text}\n"))).count();
     assert!(missing > 0, "the bound of the journal was not reached");
-    assert_eq!(given_up(&ring, 1), missing, "{:?}", ring.error_lines(1, &["GIVEN UP"]));
-}
-
-/// How many messages a host says that it misses: `GIVEN UP <stream>.<from> to <to>: …`.
-fn given_up(ring: &Ring, host: usize) -> usize {
-    let count = |line: &String| {
-        let range = line.split("GIVEN UP ").nth(1)?.split(':').next()?;
-        let (from, to) = range.rsplit_once('.')?.1.split_once(" to ")?;
-        Some(to.parse::<usize>().ok()? - from.parse::<usize>().ok()? + 1)
-    };
-    let lines = ring.error_lines(host, &["GIVEN UP "]);
-    lines.iter().map(|line| count(line).unwrap_or_else(|| panic!("what is given up: {line}"))).sum()
+    assert_eq!(ring.given_up(1), missing, "{:?}", ring.error_lines(1, &["GIVEN UP"]));
 }
 
 /// Notice a dead TCP peer in seconds: eclipse-mosquitto/mosquitto#3214, quartiq/stabilizer#433.

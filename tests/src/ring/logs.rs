@@ -73,6 +73,22 @@ impl Ring {
         self.error_lines(host, words).remove(0)
     }
 
+    /// How many messages a host has said that it misses: `GIVEN UP <stream>.<from> to <to>: …` in its error.log.
+    ///
+    /// # Panics
+    /// If a line says it otherwise.
+    #[must_use]
+    #[track_caller]
+    pub fn given_up(&self, host: usize) -> usize {
+        let count = |line: &String| {
+            let range = line.split("GIVEN UP ").nth(1)?.split(':').next()?;
+            let (from, to) = range.rsplit_once('.')?.1.split_once(" to ")?;
+            Some(to.parse::<usize>().ok()? - from.parse::<usize>().ok()? + 1)
+        };
+        let lines = self.error_lines(host, &["GIVEN UP "]);
+        lines.iter().map(|line| count(line).unwrap_or_else(|| panic!("what is given up: {line}"))).sum()
+    }
+
     /// Waits until every running host has a link to every other one.
     ///
     /// # Panics
