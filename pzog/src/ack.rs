@@ -4,8 +4,8 @@ use crate::client::Client;
 use crate::event::{ConnId, Outputs, Slice};
 use crate::limits::ANSWERS_MAX;
 use crate::node::Node;
+use crate::session::At;
 use crate::settings::Level;
-use crate::stream::Numbers;
 use crate::time::Time;
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
@@ -22,15 +22,14 @@ enum Answer {
     Text(Box<[u8]>),
 }
 
-/// How far messages must come.
+/// How far a message must come.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 struct Awaited {
     level: Level,
-    /// So many lines of access.log must be synced.
+    /// So many records of the journal must be synced.
     written: u64,
-    /// The hosts must have synced these messages of ours; `None` where the message stands in another stream, of
-    /// which this host knows only that it has it.
-    numbers: Option<Numbers>,
+    /// Other hosts must have synced the messages up to this one; `None` where it is not known any more where it stands.
+    at: Option<At>,
     since: Time,
 }
 
@@ -60,12 +59,12 @@ impl Answers {
     /// (`covered` lines) is not joined with what it does not: it would wait for the next one.
     fn push_ok(&mut self, awaited: Awaited, covered: u64) {
         if let Some(Answer::Reached(last, count)) = self.0.back_mut() {
-            let same_turn =
-                last.since == awaited.since && last.numbers.is_some() == awaited.numbers.is_some();
+            let stream = |awaited: &Awaited| awaited.at.map(|at| at.stream);
+            let same_turn = last.since == awaited.since && stream(last) == stream(&awaited);
             let same_sync = last.written > covered && awaited.level <= Level::Synced;
             if last.level == awaited.level && (same_turn || same_sync) {
-                let numbers = awaited.numbers.map(|n| n.with(last.numbers));
-                *last = Awaited { since: last.since, numbers, ..awaited };
+                let behind = |at: At| At { seq: at.seq.max(last.at.map_or(0, |last| last.seq)), ..at };
+                *last = Awaited { since: last.since, at: awaited.at.map(behind), ..awaited };
                 *count += 1;
                 return;
             }
@@ -91,19 +90,20 @@ impl Node {
         conn: ConnId,
         client: &mut Client,
         level: Level,
-        seq: Option<u64>,
+        at: Option<At>,
         out: &mut Outputs,
     ) {
         if level == Level::Journaled && client.answers.is_empty() {
             return push_oks(conn, 1, out);
         }
-        let numbers = seq.map(|seq| Numbers { from: seq, to: seq });
-        let awaited = Awaited { level, written: self.sync.written, numbers, since: now };
+        // What this turn has journaled so far will be the next record.
+        let written = self.sync.written + u64::from(self.journal.has_record());
+        let awaited = Awaited { level, written, at, since: now };
+        self.release |= self.sync.synced >= written;
         client.answers.push_ok(awaited, self.sync.covered());
         if !core::mem::replace(&mut client.is_waiting, true) {
             self.waiting.push(conn);
         }
-        self.release |= self.sync.synced >= self.sync.written;
     }
 
     /// Gives all clients the answers that are due.
@@ -161,12 +161,12 @@ impl Node {
             Level::Synced | Level::Majority => self.ring.len() / 2 + 1,
             Level::All => self.ring.len(),
         };
-        let has = |numbers| self.links.iter().filter(|l| l.has_synced(numbers)).count();
-        let others = awaited.numbers.map_or(0, has);
+        let has = |at: At| self.links.iter().filter(|l| l.told(at.stream).synced >= at.seq).count();
+        let others = awaited.at.map_or(0, has);
         let overdue_at = awaited.since + self.settings.ack_timeout;
         match 1 + others {
             have if have >= needed => Progress::Reached,
-            have if awaited.numbers.is_none() || overdue_at <= now => Progress::Pending(have, needed),
+            have if awaited.at.is_none() || overdue_at <= now => Progress::Pending(have, needed),
             _ => Progress::Waiting(Some(overdue_at)),
         }
     }
@@ -187,6 +187,7 @@ fn put_answer(conn: ConnId, text: &[u8], out: &mut Outputs) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::journal::Recovered;
     use crate::{HostIndex, Identity, Input, Now, Ring, Scheme, Settings};
     use alloc::string::String;
     use alloc::vec;
@@ -196,7 +197,7 @@ mod tests {
         let names = vec![String::from("MV"), String::from("PA")];
         let ring = Ring::new(names, Scheme::Receiver).unwrap();
         let me = Identity { ring, me: HostIndex(0), incarnation: 1, process: 1, seed: 1 };
-        let mut node = Node::new(me, Settings::default());
+        let mut node = Node::new(me, Settings::default(), Recovered::default());
         let (conn, mut out) = (ConnId(0), Outputs::default());
         let now = Now { mono: Time(0), utc_seconds: 0 };
         node.handle(now, Input::ClientConnected { conn }, &mut out);
