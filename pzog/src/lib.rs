@@ -61,6 +61,7 @@ mod client;
 mod data;
 mod digest;
 pub mod event;
+pub mod journal;
 pub mod limits;
 mod link;
 pub mod node;
