@@ -65,28 +65,38 @@ pub(crate) fn header<'a>(
 
 /// Reads the frame that begins at `at` of `bytes`, whose first is at the offset `base` of the segment.
 pub(crate) fn read(segment: u64, base: u32, bytes: &[u8], at: usize) -> Result<Frame, BadFrame> {
+    if !begins_like_a_frame(bytes, at) {
+        return Err(BadFrame::None);
+    }
     let whole = Unchecked::read(base, bytes, at)?;
-    let mut hasher = hasher_of(segment);
-    whole.hash(bytes, &mut hasher);
-    if hasher.finalize() == whole.check { Ok(whole.frame) } else { Err(BadFrame::Damaged) }
+    if whole.is_of(segment, bytes) { Ok(whole.frame) } else { Err(BadFrame::Damaged) }
 }
 
 /// How many of the bytes at `at`, from there to the end of the segment, look like a frame that a crash has cut off.
-/// None if there is nothing that begins like one, or a whole one from when the file was an earlier segment.
+/// None if there is nothing that looks like one, or a whole one from when the file was an earlier segment.
 pub(super) fn cut_off(segment: u64, bytes: &[u8], at: usize) -> Option<u32> {
+    let begins = begins_like_a_frame(bytes, at);
     match Unchecked::read(0, bytes, at) {
-        Err(BadFrame::None) => None,
-        Err(_) => Some((bytes.len() - at) as u32),
-        Ok(whole) if whole.is_of_former_life(segment, bytes) => None,
-        Ok(whole) => Some(whole.frame.payload.end - at as u32),
+        Err(_) => begins.then_some((bytes.len() - at) as u32),
+        Ok(whole) => {
+            let ours =
+                if begins { !whole.is_of_former_life(segment, bytes) } else { whole.is_of(segment, bytes) };
+            ours.then_some(whole.frame.payload.end - at as u32)
+        }
     }
+}
+
+fn begins_like_a_frame(bytes: &[u8], at: usize) -> bool {
+    let rest = bytes.get(at..).unwrap_or_default();
+    let begun = rest.len().min(MAGIC.len());
+    begun > 0 && rest[..begun] == MAGIC[..begun]
 }
 
 /// So many numbers back a file that is used again is looked for: enough for any journal, and few enough that a torn
 /// frame hardly passes for one by chance (1 in a million).
 const FORMER_LIVES_MAX: usize = 4096;
 
-/// A frame that is there as a whole, its check not yet looked at.
+/// A frame that is there as a whole, its magic and its check not yet looked at.
 struct Unchecked {
     frame: Frame,
     check: u32,
@@ -95,10 +105,6 @@ struct Unchecked {
 impl Unchecked {
     fn read(base: u32, bytes: &[u8], at: usize) -> Result<Self, BadFrame> {
         let rest = bytes.get(at..).unwrap_or_default();
-        let begun = rest.len().min(MAGIC.len());
-        if begun == 0 || rest[..begun] != MAGIC[..begun] {
-            return Err(BadFrame::None);
-        }
         let Some((header, behind)) = rest.split_first_chunk::<HEADER_BYTES>() else {
             return Err(BadFrame::Incomplete { needs: HEADER_BYTES as u32 });
         };
@@ -114,6 +120,12 @@ impl Unchecked {
         let start = (at + HEADER_BYTES) as u32;
         let frame = Frame { offset, synced, payload: Span { start, end: start + length } };
         Ok(Self { frame, check })
+    }
+
+    fn is_of(&self, segment: u64, bytes: &[u8]) -> bool {
+        let mut hasher = hasher_of(segment);
+        self.hash(bytes, &mut hasher);
+        hasher.finalize() == self.check
     }
 
     fn is_of_former_life(&self, segment: u64, bytes: &[u8]) -> bool {
@@ -253,6 +265,10 @@ mod tests {
         let end = torn.len() as u32;
         assert_eq!(cut_off(901, &torn, 0), None, "the frame of a former life");
         torn.extend_from_slice(&[0; 100]);
+        torn[0] = 0;
+        assert_eq!(cut_off(900, &torn, 0), Some(end), "a magic that rots");
+        assert_eq!(cut_off(901, &torn, 0), None);
+        torn[0] = MAGIC[0];
         torn[40] = 0;
         assert_eq!(cut_off(900, &torn, 0), Some(end));
         assert_eq!(cut_off(901, &torn, 0), Some(end));

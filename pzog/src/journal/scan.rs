@@ -2,8 +2,10 @@
 //!
 //! What a crash leaves behind the last sync is any mixture of what was written and what was there before, so there
 //! the first bad frame ends the segment, whatever comes behind it. What had been synced has to be there. A segment
-//! proves this itself: each frame tells up to where a sync had ended when it was written. And of a segment that has
-//! a successor everything up to its end was synced before: the successor tells that end.
+//! proves this itself: each frame tells up to where a sync had ended when it was written. And a segment is *sealed*
+//! once a sync has ended after its successor was begun: the successor's head tells its end, and any frame of the
+//! successor whose `synced` is not 0 proves that sync. The head alone proves nothing: a crash may leave it, and not
+//! the end of the segment before; then that one is cut, and what its successors hold is behind the cut.
 
 use super::frame::{self, Frame, HEADER_BYTES, MAGIC};
 use crate::event::Span;
@@ -19,12 +21,12 @@ pub(crate) struct Scanned {
     pub damaged: Vec<Span>,
     /// Where the segment ends: behind it nothing counts.
     pub end: u32,
-    /// So many bytes behind the end look like a frame that a crash has cut off.
+    /// So many bytes behind the end look like frames, cut off by a crash or behind one that was.
     pub torn: Option<u32>,
 }
 
 /// Reads a whole segment. `bytes` begin at its offset 0 and may be fewer than it has had, as after a truncation;
-/// fewer than 4 GiB. `sealed` is its end, if a later segment tells it.
+/// fewer than 4 GiB. `sealed` is its end, if a later segment tells and proves it.
 pub(crate) fn scan(segment: u64, bytes: &[u8], sealed: Option<u32>) -> Scanned {
     match sealed {
         Some(end) => scan_sealed(segment, bytes, end),
@@ -47,10 +49,12 @@ fn scan_last(segment: u64, bytes: &[u8]) -> Scanned {
     if let Some(gap) = gaps.iter().find(|gap| gap.end > synced) {
         end = gap.start.max(synced);
     }
+    let dropped = frames.last().filter(|last| last.offset >= end).map(|last| last.payload.end - end);
+    let torn = dropped.or_else(|| frame::cut_off(segment, bytes, end as usize));
     frames.truncate(frames.partition_point(|frame| frame.offset < end));
     let damaged = gaps.into_iter().filter(|gap| gap.start < end);
     let damaged = damaged.map(|gap| Span { end: gap.end.min(end), ..gap }).collect();
-    Scanned { frames, damaged, end, torn: frame::cut_off(segment, bytes, end as usize) }
+    Scanned { frames, damaged, end, torn }
 }
 
 /// The valid frames of some bytes and what is between them.

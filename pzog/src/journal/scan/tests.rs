@@ -112,7 +112,7 @@ fn a_bad_frame_that_no_later_one_proves_synced_cuts_the_tail() {
     let writer = Writer::four().rotten(2);
     let scanned = writer.scan();
     assert_eq!(offsets(&scanned), writer.places[..2]);
-    let torn = Some(writer.places[3] - writer.places[2]);
+    let torn = Some(writer.end() - writer.places[2]);
     assert_eq!((scanned.damaged, scanned.end, scanned.torn), (vec![], writer.places[2], torn));
 }
 
