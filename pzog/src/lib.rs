@@ -78,6 +78,7 @@ mod status;
 mod stream;
 pub mod text;
 pub mod time;
+mod upkeep;
 mod watermark;
 pub mod wire;
 

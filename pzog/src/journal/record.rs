@@ -42,7 +42,7 @@ pub(crate) enum Line<'a> {
     /// A message: the line without its wrapping, and whether it is in access.log.
     Data(&'a [u8], bool),
     /// The head of a segment begins.
-    Head { host: &'a [u8], running_seconds: u64 },
+    Head { host: &'a [u8], incarnation: u64, running_seconds: u64 },
     /// Where the segment before ended.
     End(Place),
     /// What is known of a stream.
@@ -81,9 +81,9 @@ impl Line<'_> {
         match kind {
             b"H" => {
                 let version = number(word()?)?;
-                let (host, _digest, _incarnation) = (word()?, hex16(word()?)?, hex16(word()?)?);
+                let (host, _digest, incarnation) = (word()?, hex16(word()?)?, hex16(word()?)?);
                 let running_seconds = number(word()?)?;
-                (version == VERSION).then_some(Line::Head { host, running_seconds })
+                (version == VERSION).then_some(Line::Head { host, incarnation, running_seconds })
             }
             b"E" => Some(Line::End(place(word()?, word()?)?)),
             b"S" => {
@@ -220,7 +220,7 @@ mod tests {
         let read: Vec<Line<'_>> = lines(&out).map(|line| Line::parse(line).unwrap()).collect();
         let known = vec![Numbers { from: 1, to: 2 }];
         let expected = vec![
-            Line::Head { host: b"MV", running_seconds: 60 },
+            Line::Head { host: b"MV", incarnation: 1, running_seconds: 60 },
             Line::End(place),
             Line::Stream(StreamLine {
                 name: b"MV>PA/0000000000000007",

@@ -52,14 +52,31 @@ impl core::error::Error for JournalError {}
 pub struct Recovery {
     ring: Ring,
     me: HostIndex,
-    /// The segment read last: only the next one's head says where it ends.
-    pending: Option<(u64, Vec<u8>)>,
+    /// The segment given last: only the next one's head says where it ends.
+    pending: Option<Pending>,
     state: Recovered,
     /// A head was read: what comes is to be added to it.
     has_base: bool,
     /// The last damaged piece since the last head.
     damaged: Option<Place>,
     lost: Vec<Lost>,
+}
+
+/// A segment that is to be read.
+#[derive(Debug)]
+struct Pending {
+    number: u64,
+    incarnation: Option<u64>,
+    bytes: Vec<u8>,
+}
+
+/// What the beginning of a segment says of the one before.
+#[derive(Clone, Copy, Debug)]
+struct Link {
+    incarnation: u64,
+    before: Option<Place>,
+    /// A sync has ended since this segment was begun, so that all before it is on the disk.
+    is_proof: bool,
 }
 
 /// Messages that a damaged piece held.
@@ -81,6 +98,8 @@ pub struct Recovered {
     pub(crate) running_seconds: u64,
     last_segment: Option<u64>,
     unreadable: Vec<u64>,
+    /// Segments that came after one that a crash has cut.
+    pub(crate) dead: Vec<u64>,
     findings: Vec<String>,
 }
 
@@ -107,13 +126,34 @@ impl Recovery {
     /// # Errors
     /// The journal is of another host: this one must not start with it.
     pub fn segment(&mut self, number: u64, bytes: &[u8]) -> Result<(), JournalError> {
-        if let Some((before, kept)) = self.pending.take() {
-            let sealed = end_of_segment_before(number, bytes).filter(|end| end.segment == before);
-            self.read(before, &kept, sealed.map(|end| end.offset))?;
-        }
         self.state.last_segment = Some(number);
-        self.pending = Some((number, bytes.to_vec()));
+        let link = link(number, bytes);
+        let is_dead = |before: Place| self.state.dead.contains(&before.segment);
+        let mut lives = !link.and_then(|link| link.before).is_some_and(is_dead);
+        if let Some(before) = self.pending.take() {
+            let sealed = self.end_of(&before, link);
+            self.read(before.number, &before.bytes, sealed)?;
+            let follows = link.and_then(|link| link.before).is_some_and(|end| end.segment == before.number);
+            lives &= !follows || sealed.is_some();
+        }
+        if lives {
+            let incarnation = link.map(|link| link.incarnation);
+            self.pending = Some(Pending { number, incarnation, bytes: bytes.to_vec() });
+        } else {
+            self.find(format!("TORN journal segment {number:016x}: the end of the one before was never written; dropped"));
+            self.state.dead.push(number);
+        }
         Ok(())
+    }
+
+    /// Where a segment ends, if the next one tells that and it is certain: a crash may leave the next one's head and
+    /// not the end of this one.
+    fn end_of(&self, segment: &Pending, next: Option<Link>) -> Option<u32> {
+        let next = next?;
+        let end = next.before.filter(|end| end.segment == segment.number)?.offset;
+        let is_new_life = segment.incarnation != Some(next.incarnation);
+        let is_whole = || scan(segment.number, &segment.bytes, None).end >= end;
+        (is_new_life || next.is_proof || is_whole()).then_some(end)
     }
 
     /// All segments were given. The driver brings them to the disk before it makes a node of this.
@@ -121,7 +161,7 @@ impl Recovery {
     /// # Errors
     /// As [`Recovery::segment`].
     pub fn finish(mut self) -> Result<Recovered, JournalError> {
-        if let Some((number, bytes)) = self.pending.take() {
+        if let Some(Pending { number, bytes, .. }) = self.pending.take() {
             self.read(number, &bytes, None)?;
         }
         let certain = self.state.mark.map_or(Place::default(), |mark| mark.place);
@@ -171,7 +211,7 @@ impl Recovery {
 
     fn record(&mut self, place: Place, size: u32, payload: &[u8]) -> Result<(), JournalError> {
         match lines(payload).next().and_then(Line::parse) {
-            Some(Line::Head { host, running_seconds }) => {
+            Some(Line::Head { host, running_seconds, .. }) => {
                 self.head(place, host, running_seconds, payload)?;
                 self.begin_segment(place, size);
             }
@@ -366,12 +406,19 @@ impl Recovered {
     }
 }
 
-/// Where the segment before ended, as the head of this one says.
-fn end_of_segment_before(number: u64, bytes: &[u8]) -> Option<Place> {
+fn link(number: u64, bytes: &[u8]) -> Option<Link> {
     let scanned = scan(number, bytes, None);
     let head = scanned.frames.first()?;
-    lines(&bytes[head.payload.range()]).take(2).find_map(|line| match Line::parse(line) {
-        Some(Line::End(place)) => Some(place),
-        _ => None,
-    })
+    let mut link = None;
+    for line in lines(&bytes[head.payload.range()]).take(2) {
+        match (Line::parse(line)?, &mut link) {
+            (Line::Head { incarnation, .. }, None) => {
+                let is_proof = scanned.frames.iter().any(|frame| frame.synced > 0);
+                link = Some(Link { incarnation, before: None, is_proof });
+            }
+            (Line::End(place), Some(link)) => link.before = Some(place),
+            _ => break,
+        }
+    }
+    link
 }
