@@ -12,7 +12,11 @@ use alloc::collections::VecDeque;
 
 /// What a client waits for, in order.
 #[derive(Debug, Default)]
-pub(crate) struct Answers(VecDeque<Answer>);
+pub(crate) struct Answers {
+    queue: VecDeque<Answer>,
+    /// The last search.
+    searches: u32,
+}
 
 #[derive(Debug)]
 enum Answer {
@@ -20,6 +24,8 @@ enum Answer {
     Reached(Awaited, u32),
     /// This, once what is before it has gone.
     Text(Box<[u8]>),
+    /// What a search that is under way will find.
+    Found(u32),
 }
 
 /// How far a message must come.
@@ -44,21 +50,36 @@ enum Progress {
 
 impl Answers {
     pub(crate) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.queue.is_empty()
     }
 
     pub(crate) fn are_too_many(&self) -> bool {
-        self.0.len() > ANSWERS_MAX
+        self.queue.len() > ANSWERS_MAX
     }
 
     pub(crate) fn clear(&mut self) {
-        self.0.clear();
+        self.queue.clear();
+    }
+
+    /// The answer to a search: what comes behind it waits. Returns the number of the search.
+    pub(crate) fn push_search(&mut self) -> u32 {
+        self.searches = self.searches.wrapping_add(1);
+        self.queue.push_back(Answer::Found(self.searches));
+        self.searches
+    }
+
+    /// What a search has found.
+    pub(crate) fn set_found(&mut self, search: u32, text: &[u8]) {
+        let is_it = |answer: &&mut Answer| matches!(answer, Answer::Found(id) if *id == search);
+        if let Some(answer) = self.queue.iter_mut().find(is_it) {
+            *answer = Answer::Text(text.into());
+        }
     }
 
     /// One more `OK`, joined with the last if they wait for the same. What the sync under way covers
     /// (`covered` lines) is not joined with what it does not: it would wait for the next one.
     fn push_ok(&mut self, awaited: Awaited, covered: u64) {
-        if let Some(Answer::Reached(last, count)) = self.0.back_mut() {
+        if let Some(Answer::Reached(last, count)) = self.queue.back_mut() {
             let stream = |awaited: &Awaited| awaited.at.map(|at| at.stream);
             let same_turn = last.since == awaited.since && stream(last) == stream(&awaited);
             let same_sync = last.written > covered && awaited.level <= Level::Synced;
@@ -69,7 +90,7 @@ impl Answers {
                 return;
             }
         }
-        self.0.push_back(Answer::Reached(awaited, 1));
+        self.queue.push_back(Answer::Reached(awaited, 1));
     }
 }
 
@@ -79,7 +100,7 @@ impl Node {
         if client.answers.is_empty() {
             put_answer(conn, text, out);
         } else {
-            client.answers.0.push_back(Answer::Text(text.into()));
+            client.answers.queue.push_back(Answer::Text(text.into()));
         }
     }
 
@@ -101,6 +122,11 @@ impl Node {
         let awaited = Awaited { level, written, at, since: now };
         self.release |= self.sync.synced >= written;
         client.answers.push_ok(awaited, self.sync.covered());
+        self.await_answers(conn, client);
+    }
+
+    /// A client waits for answers.
+    pub(crate) fn await_answers(&mut self, conn: ConnId, client: &mut Client) {
         if !core::mem::replace(&mut client.is_waiting, true) {
             self.waiting.push(conn);
         }
@@ -126,9 +152,10 @@ impl Node {
     }
 
     fn release_answers_of(&mut self, now: Time, conn: ConnId, client: &mut Client, out: &mut Outputs) {
-        while let Some(answer) = client.answers.0.pop_front() {
+        while let Some(answer) = client.answers.queue.pop_front() {
             match answer {
                 Answer::Text(text) => put_answer(conn, &text, out),
+                Answer::Found(_) => return client.answers.queue.push_front(answer),
                 Answer::Reached(awaited, count) => match self.progress(now, awaited) {
                     Progress::Reached => push_oks(conn, count, out),
                     Progress::Pending(have, needed) => {
@@ -139,7 +166,7 @@ impl Node {
                     }
                     Progress::Waiting(overdue_at) => {
                         self.watch_overdue(overdue_at);
-                        client.answers.0.push_front(answer);
+                        client.answers.queue.push_front(answer);
                         return;
                     }
                 },
@@ -206,7 +233,7 @@ mod tests {
         assert_eq!(node.handle(now, Input::ClientLines { conn, bytes: &bytes }, &mut out), bytes.len());
         let client = node.clients.get_mut(conn).unwrap();
         assert!(client.ending, "it is read no more");
-        assert!(client.answers.0.len() <= ANSWERS_MAX + 2);
+        assert!(client.answers.queue.len() <= ANSWERS_MAX + 2);
         assert_eq!(node.counters().refused, 1);
     }
 }

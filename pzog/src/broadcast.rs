@@ -108,7 +108,8 @@ impl Node {
     fn name_former(&mut self, line: &mut Vec<u8>) {
         let me = self.me;
         let is_former = |name: StreamName| name.origin == me && name.addressee.is_none();
-        let former = self.streams.iter_mut().skip(1).filter(|s| is_former(s.name) && !s.named && s.journaled > 0);
+        let former =
+            self.streams.iter_mut().skip(1).filter(|s| is_former(s.name) && !s.named && s.journaled > 0);
         for stream in former.take(NAMED_MAX) {
             stream.named = true;
             line.push(b'^');

@@ -97,7 +97,13 @@ impl Node {
     }
 
     /// Whether a first message may be taken: not before what it names of its host's former lives.
-    fn may_begin(&mut self, now: Time, stream: u32, data: &Data<'_>, out: &mut Outputs) -> Result<bool, Refusal> {
+    fn may_begin(
+        &mut self,
+        now: Time,
+        stream: u32,
+        data: &Data<'_>,
+        out: &mut Outputs,
+    ) -> Result<bool, Refusal> {
         if data.named.is_empty() {
             return Ok(true);
         }
@@ -132,7 +138,7 @@ impl Node {
         let behind_same = head.and_then(|head| line[1..].strip_prefix(head));
         let (name, behind) = match behind_same {
             Some(behind) => (None, behind),
-            None => self.parse_name(peer, &line[1..]).map(|(name, behind)| (Some(name), behind))?,
+            None => self.parse_name(&line[1..]).map(|(name, behind)| (Some(name), behind))?,
         };
         let data = Data::parse(behind).ok_or(Refusal::Malformed)?;
         let (stamp, text) = data.logged.split_at_checked(STAMP_LEN).ok_or(Refusal::BadTime)?;
@@ -152,7 +158,7 @@ impl Node {
     }
 
     /// The name of a data line's stream, and what stands behind its dot.
-    fn parse_name<'a>(&self, peer: &Peer, line: &'a [u8]) -> Result<(StreamName, &'a [u8]), Refusal> {
+    fn parse_name<'a>(&self, line: &'a [u8]) -> Result<(StreamName, &'a [u8]), Refusal> {
         let dot = memchr::memchr(b'.', line).ok_or(Refusal::Malformed)?;
         let name = StreamName::parse(&line[..dot], &self.ring).map_err(|bad| match bad {
             BadStream::Malformed => Refusal::Malformed,

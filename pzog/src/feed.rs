@@ -119,10 +119,11 @@ impl Node {
             let host = fed.trailing_zeros() as usize;
             fed &= fed - 1;
             let link = &mut self.links[host];
+            let blocked = link.feeds.blocked;
             let feed = link.feeds.get_mut(stream);
             match &mut link.up {
                 _ if feed.next == 0 || seq > feed.until => {}
-                Some(up) if feed.next == seq && !link.feeds.blocked => {
+                Some(up) if feed.next == seq && !blocked => {
                     feed.next = seq + 1;
                     up.used = now;
                     push(up.conn, line, out);
@@ -133,7 +134,14 @@ impl Node {
     }
 
     /// Own messages, in one piece, for a host that gets them directly.
-    pub(crate) fn feed_own(&mut self, now: Time, host: HostIndex, own: Numbers, lines: Slice, out: &mut Outputs) {
+    pub(crate) fn feed_own(
+        &mut self,
+        now: Time,
+        host: HostIndex,
+        own: Numbers,
+        lines: Slice,
+        out: &mut Outputs,
+    ) {
         let link = &mut self.links[host.index()];
         let blocked = link.feeds.blocked;
         let feed = link.feeds.get_mut(OWN);
@@ -215,7 +223,9 @@ impl Node {
     fn tell_gone_unread(&mut self, host: HostIndex, out: &mut Outputs) {
         let gone: Vec<(u32, Numbers)> = self
             .lagging(host)
-            .map(|(stream, feed)| (stream, Numbers { from: feed.next, to: feed.until.min(self.sendable(stream)) }))
+            .map(|(stream, feed)| {
+                (stream, Numbers { from: feed.next, to: feed.until.min(self.sendable(stream)) })
+            })
             .collect();
         gone.into_iter().for_each(|(stream, gone)| self.tell_gone(host, stream, gone, out));
         let feeds = &mut self.links[host.index()].feeds;
@@ -293,13 +303,22 @@ impl Node {
             out.report(
                 crate::Severity::Error,
                 crate::Source::Node,
-                format_args!("DAMAGED journal segment {segment:016x}, offset {offset}: cannot be read; passed over"),
+                format_args!(
+                    "DAMAGED journal segment {segment:016x}, offset {offset}: cannot be read; passed over"
+                ),
             );
         }
         next
     }
 
-    fn serve_record(&mut self, host: HostIndex, conn: ConnId, payload: Span, bytes: &mut [u8], out: &mut Outputs) {
+    fn serve_record(
+        &mut self,
+        host: HostIndex,
+        conn: ConnId,
+        payload: Span,
+        bytes: &mut [u8],
+        out: &mut Outputs,
+    ) {
         let mut start = payload.start as usize;
         let mut last: Option<(u32, usize)> = None; // a stream, and the bytes of its name
         while let Some(end) = memchr::memchr(b'\n', &bytes[start..payload.end as usize]) {

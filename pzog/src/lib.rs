@@ -82,7 +82,9 @@ mod upkeep;
 mod watermark;
 pub mod wire;
 
-pub use event::{ConnId, Input, LogFile, Outputs, Place, Prepare, Read, Report, Severity, Slice, Source, Span};
+pub use event::{
+    ConnId, Input, LogFile, Outputs, Place, Prepare, Read, Report, Severity, Slice, Source, Span,
+};
 pub use node::{Counters, Identity, Node};
 pub use report::Refusal;
 pub use ring::{HostIndex, Ring, RingError, Scheme};

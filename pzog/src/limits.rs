@@ -122,5 +122,11 @@ pub const NAMED_MAX: usize = 8;
 /// sends faster than it may and is closed with `ERR 300`.
 pub const ANSWERS_MAX: usize = 16_384;
 
+/// Searches for a text in the journal at one time.
+pub const FINDS_MAX: usize = 4;
+
+/// Messages that a search tells, the newest.
+pub const FOUND_MAX: usize = 100;
+
 /// The highest number that a client may begin its session with; far from where counting would overflow.
 pub const SESSION_NEXT_MAX: u64 = 1_000_000_000_000_000_000;

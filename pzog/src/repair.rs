@@ -186,7 +186,9 @@ impl Node {
             return self.refuse_peer_line(conn, Refusal::Malformed, line, out);
         };
         let name = StreamName::parse(name, &self.ring).ok();
-        let Some(stream) = name.and_then(|name| self.streams.find(name)).filter(|s| *s != OWN) else { return };
+        let Some(stream) = name.and_then(|name| self.streams.find(name)).filter(|s| *s != OWN) else {
+            return;
+        };
         let state = self.streams.get_mut(stream);
         if !(from..=to).contains(&state.lacking()) {
             return;
@@ -223,11 +225,8 @@ impl Node {
         let Numbers { from, to } = numbers;
         let state = self.streams.get(stream);
         let (head, origin) = (String::from_utf8_lossy(&state.head).into_owned(), state.name.origin);
-        let (severity, text) = if before_our_time {
-            (Severity::Info, "BEFORE OUR TIME")
-        } else {
-            (Severity::Error, "GIVEN UP")
-        };
+        let (severity, text) =
+            if before_our_time { (Severity::Info, "BEFORE OUR TIME") } else { (Severity::Error, "GIVEN UP") };
         let why = "no host of the ring can give what is missing there";
         out.report(severity, Source::Host(origin), format_args!("{text} {head}{from} to {to}: {why}"));
     }
@@ -250,7 +249,8 @@ impl Node {
         if !suffices && !all() {
             return None;
         }
-        let gone = self.others().filter(|h| has(*h)).map(|h| state.want.gone_by(h)).filter(|to| *to >= lacking);
+        let gone =
+            self.others().filter(|h| has(*h)).map(|h| state.want.gone_by(h)).filter(|to| *to >= lacking);
         let hole = state.holes.first().map(|hole| hole.to);
         gone.min().or(hole).or((state.needed >= lacking).then_some(state.needed))
     }

@@ -35,6 +35,8 @@ pub enum Refusal {
     SessionsFull,
     /// The disk has no room for the journal.
     JournalFull,
+    /// Others look for texts just now.
+    TooManySearches,
     /// Too many lines of this client wait for their answers.
     TooManyUnanswered,
     /// Too many clients.
@@ -59,12 +61,10 @@ impl Refusal {
     pub fn code(self) -> u16 {
         match self {
             Refusal::SessionsFull | Refusal::ClientsFull | Refusal::Stopping | Refusal::JournalFull => 300,
+            Refusal::TooManySearches => 300,
             Refusal::Idle | Refusal::Replaced | Refusal::TooManyUnanswered => 300,
             Refusal::BareLf | Refusal::Unterminated | Refusal::UnknownVerb | Refusal::BadHello => 400,
-            Refusal::Malformed
-            | Refusal::BadTime
-            | Refusal::UnknownOrigin
-            | Refusal::NotForUs => 400,
+            Refusal::Malformed | Refusal::BadTime | Refusal::UnknownOrigin | Refusal::NotForUs => 400,
             Refusal::UnknownMessage => 404,
             Refusal::Conflict | Refusal::SessionKnown => 409,
             Refusal::TimeOff => 410,
@@ -97,7 +97,10 @@ impl fmt::Display for Refusal {
             Refusal::Idle => f.write_str("no line for too long"),
             Refusal::Replaced => f.write_str("a newer connection uses this session"),
             Refusal::UnknownOrigin => f.write_str("message of a host that is not in this ring"),
-            Refusal::UnknownMessage => f.write_str("no such message is known here; WHO wants: <stream>.<number>"),
+            Refusal::UnknownMessage => {
+                f.write_str("no such message is known here; WHO wants: <stream>.<number>")
+            }
+            Refusal::TooManySearches => f.write_str("too many searches at once"),
             Refusal::JournalFull => f.write_str("the disk has no room for the journal"),
             Refusal::NotForUs => f.write_str("message for another host"),
         }

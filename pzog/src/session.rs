@@ -5,7 +5,9 @@
 //! bounded where a message enters the ring; what other hosts have taken is remembered beyond the bounds.
 
 use crate::digest::fnv1a;
-use crate::limits::{SESSION_AGE, SESSION_AGE_MIN, SESSION_HOLES_MAX, SESSION_RECENT, SESSIONS_MAX, TOKEN_MAX};
+use crate::limits::{
+    SESSION_AGE, SESSION_AGE_MIN, SESSION_HOLES_MAX, SESSION_RECENT, SESSIONS_MAX, TOKEN_MAX,
+};
 use crate::stream::Numbers;
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
@@ -217,15 +219,15 @@ impl Sessions {
     }
 
     /// As [`Sessions::note`], for a line of a client of this host.
-    pub(crate) fn note_bounded(&mut self, index: u32, number: u64, content: u64, at: Option<At>, now: u64) -> Noted {
+    pub(crate) fn note_bounded(
+        &mut self,
+        index: u32,
+        number: u64,
+        content: u64,
+        at: Option<At>,
+        now: u64,
+    ) -> Noted {
         self.note(index, number, content, at, SESSION_HOLES_MAX, now)
-    }
-
-    /// Whether another message than this one is known to have the number.
-    pub(crate) fn is_elsewhere(&self, token: &Token, number: u64, at: At) -> bool {
-        let session = self.find(token).and_then(|index| self.get(index));
-        let recent = session.and_then(|s| s.recent.iter().rev().find(|r| r.number == number));
-        recent.and_then(|r| r.at).is_some_and(|other| other != at)
     }
 
     /// All that was used up to then has arrived wherever it may come again: it may be forgotten once it is old.
@@ -332,9 +334,6 @@ mod tests {
         let at = At { stream: 3, seq: 4 };
         assert_eq!(s.note_bounded(i, 1, 10, Some(at), 0), Noted::New);
         assert_eq!(s.note_bounded(i, 1, 10, None, 0), Noted::Repeat(Some(at)));
-        let token = Token::parse(b"token").unwrap();
-        assert!(!s.is_elsewhere(&token, 1, at));
-        assert!(s.is_elsewhere(&token, 1, At { stream: 4, seq: 4 }));
     }
 
     #[test]

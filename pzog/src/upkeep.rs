@@ -35,6 +35,7 @@ impl Node {
     pub(crate) fn make_room(&mut self, lines: &[u8], growth: u32, out: &mut Outputs) {
         let most = (lines.len() as u32).saturating_mul(growth).saturating_add(NOTES_BYTES);
         if self.journal.room() >= most {
+            self.has_room = true;
             return;
         }
         // A line grows by its head at most: mostly that is far less than the worst case.
@@ -221,7 +222,9 @@ impl Node {
 
     /// A host has answered a `KEEPALIVE` that was sent then: what it has told is not older than that.
     pub(crate) fn settle_hears(&mut self, host: HostIndex, sent: Time) {
-        let Some(settling) = self.settling.as_mut().filter(|s| sent >= s.begun + 2 * TELL_ALL_WITHIN) else { return };
+        let Some(settling) = self.settling.as_mut().filter(|s| sent >= s.begun + 2 * TELL_ALL_WITHIN) else {
+            return;
+        };
         let link = &self.links[host.index()];
         let own = (0..).zip(self.streams.iter()).filter(|(_, s)| s.name.origin == host);
         settling.heads[host.index()] = Some(own.map(|(s, _)| (s, link.told(s).synced)).collect());
@@ -238,9 +241,9 @@ impl Node {
         };
         let all_have = (0..).zip(&settling.journaled).all(|(s, n)| self.settled(s) >= *n);
         let here = |(stream, synced): &(u32, u64)| self.streams.get(*stream).lacking() > *synced;
-        let all_told = self.others().all(|host| {
-            settling.heads[host.index()].as_ref().is_some_and(|heads| heads.iter().all(here))
-        });
+        let all_told = self
+            .others()
+            .all(|host| settling.heads[host.index()].as_ref().is_some_and(|heads| heads.iter().all(here)));
         if all_have && all_told {
             let (since, now) = (settling.since, self.running_seconds());
             self.sessions.settle(since, now);
@@ -252,6 +255,7 @@ impl Node {
     /// `STATUS`: each stream's numbers are accounted for, once.
     #[must_use]
     pub fn is_balanced(&self) -> bool {
-        self.streams.iter().all(crate::stream::Stream::is_balanced) && self.own.sendable <= self.streams.get(OWN).journaled
+        self.streams.iter().all(crate::stream::Stream::is_balanced)
+            && self.own.sendable <= self.streams.get(OWN).journaled
     }
 }

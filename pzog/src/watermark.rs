@@ -142,7 +142,14 @@ impl Node {
         }
     }
 
-    fn hear_watermark(&mut self, now: Time, host: HostIndex, name: StreamName, told: Told, out: &mut Outputs) {
+    fn hear_watermark(
+        &mut self,
+        now: Time,
+        host: HostIndex,
+        name: StreamName,
+        told: Told,
+        out: &mut Outputs,
+    ) {
         let is_ours = name.addressee.is_none_or(|to| to == self.me || name.origin == self.me);
         if !is_ours || (self.streams.find(name).is_none() && told == Told::default()) {
             return;

@@ -10,12 +10,12 @@ use crate::event::{LogFile, Place};
 use crate::journal::record::{Line, Mark, StreamLine, lines};
 use crate::journal::scan::scan;
 use crate::journal::writer::{Entry, Segment};
+use crate::limits::INDEX_BYTES;
 use crate::ring::{HostIndex, Ring};
 use crate::session::{At, Sessions, content};
 use crate::stream::{Arrival, Numbers, Stream, Streams};
 use crate::time::STAMP_LEN;
 use crate::wire::{Data, StreamName, named};
-use crate::limits::INDEX_BYTES;
 use alloc::collections::VecDeque;
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -140,7 +140,9 @@ impl Recovery {
             let incarnation = link.map(|link| link.incarnation);
             self.pending = Some(Pending { number, incarnation, bytes: bytes.to_vec() });
         } else {
-            self.find(format!("TORN journal segment {number:016x}: the end of the one before was never written; dropped"));
+            self.find(format!(
+                "TORN journal segment {number:016x}: the end of the one before was never written; dropped"
+            ));
             self.state.dead.push(number);
         }
         Ok(())
@@ -193,7 +195,9 @@ impl Recovery {
             Some(segment) => segment.end = scanned.end,
             None if scanned.frames.is_empty() && scanned.damaged.is_empty() => {} // nothing was written to it
             None => {
-                self.find(format!("UNREADABLE journal segment {number:016x}: it has no head, nor has any before it"));
+                self.find(format!(
+                    "UNREADABLE journal segment {number:016x}: it has no head, nor has any before it"
+                ));
                 self.state.unreadable.push(number);
             }
         }
@@ -373,7 +377,9 @@ impl Recovered {
                 continue;
             }
             for line in lines(&bytes[frame.payload.range()]) {
-                if let (Some(Line::Data(_, true)), Some(space)) = (Line::parse(line), memchr::memchr(b' ', line)) {
+                if let (Some(Line::Data(_, true)), Some(space)) =
+                    (Line::parse(line), memchr::memchr(b' ', line))
+                {
                     out.extend_from_slice(&line[space + 1..]);
                     out.push(b'\n');
                 }

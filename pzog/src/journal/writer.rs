@@ -307,7 +307,8 @@ impl Journal {
     /// How many bytes of its segment lie behind a place.
     pub(crate) fn bytes_behind(&self, place: Place) -> u32 {
         let segment = self.segments.iter().find(|s| s.number == place.segment);
-        let end = if place.segment == self.end.segment { self.end.offset } else { segment.map_or(0, |s| s.end) };
+        let end =
+            if place.segment == self.end.segment { self.end.offset } else { segment.map_or(0, |s| s.end) };
         end.saturating_sub(place.offset)
     }
 }
