@@ -8,6 +8,8 @@
 //! had covered) from what it may not (*damage*: bytes that had been synced, or that lie before the end a later
 //! segment tells).
 
+#[cfg(test)]
+mod crash_tests;
 mod frame;
 mod scan;
 
