@@ -3,7 +3,8 @@
 #[path = "../../tests/journal/disk.rs"]
 mod disk;
 
-use super::{HEADER_BYTES, Scanned, header, scan};
+use super::frame::{Frame, HEADER_BYTES, header, read};
+use super::scan::{Scanned, scan};
 use crate::event::{Place, Span};
 use alloc::vec::Vec;
 use disk::{Disk, Event, Files, Write};
@@ -46,7 +47,7 @@ impl Frames {
 
     /// Panics unless what was read are frames as they were written; returns their numbers.
     fn numbers(&self, scanned: &Scanned, bytes: &[u8]) -> Vec<usize> {
-        let number = |frame: &super::Frame| {
+        let number = |frame: &Frame| {
             let found = self.frames.binary_search_by_key(&frame.offset, |written| written.0);
             let number = found.expect("frames begin where they were written");
             assert_eq!(bytes[frame.payload.range()], self.frames[number].1, "frame {number}");
@@ -125,7 +126,7 @@ fn check_image(files: &Files, frames: &Frames, synced: usize) {
 }
 
 fn is_former(bytes: &[u8], at: u32) -> bool {
-    super::read(SEGMENT - 2, 0, bytes, at as usize).is_ok()
+    read(SEGMENT - 2, 0, bytes, at as usize).is_ok()
 }
 
 #[test]

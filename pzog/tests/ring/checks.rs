@@ -55,10 +55,10 @@ impl Checks {
             return;
         };
         let (Some((text, level)), "OK") = (asked.message, answer) else { return };
-        let synced = hosts.iter().filter(|h| h.has_text(&text, h.synced_bytes)).count();
+        let synced = hosts.iter().filter(|h| h.disk.has_text(&text, false)).count();
         let is_true = match level {
-            Level::Journaled => host.has_text(&text, host.log.len()),
-            Level::Synced => host.has_text(&text, host.synced_bytes),
+            Level::Journaled => host.disk.has_text(&text, true),
+            Level::Synced => host.disk.has_text(&text, false),
             Level::Majority => synced > hosts.len() / 2,
             Level::All => synced == hosts.len(),
         };
