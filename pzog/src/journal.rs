@@ -10,6 +10,8 @@
 //!
 //! `record` has the lines in a frame, `writer` how the journal grows, and [`Recovery`] what it says after a start.
 
+#[cfg(test)]
+mod crash_tests;
 pub(crate) mod frame;
 pub(crate) mod record;
 mod recovery;
