@@ -4,15 +4,19 @@ use crate::client::Client;
 use crate::event::{ConnId, Outputs, Slice};
 use crate::limits::ANSWERS_MAX;
 use crate::node::Node;
+use crate::session::At;
 use crate::settings::Level;
-use crate::stream::Numbers;
 use crate::time::Time;
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 
 /// What a client waits for, in order.
 #[derive(Debug, Default)]
-pub(crate) struct Answers(VecDeque<Answer>);
+pub(crate) struct Answers {
+    queue: VecDeque<Answer>,
+    /// The last search.
+    searches: u32,
+}
 
 #[derive(Debug)]
 enum Answer {
@@ -20,17 +24,18 @@ enum Answer {
     Reached(Awaited, u32),
     /// This, once what is before it has gone.
     Text(Box<[u8]>),
+    /// What a search that is under way will find.
+    Found(u32),
 }
 
-/// How far messages must come.
+/// How far a message must come.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 struct Awaited {
     level: Level,
-    /// So many lines of access.log must be synced.
+    /// So many records of the journal must be synced.
     written: u64,
-    /// The hosts must have synced these messages of ours; `None` where the message stands in another stream, of
-    /// which this host knows only that it has it.
-    numbers: Option<Numbers>,
+    /// Other hosts must have synced the messages up to this one; `None` where it is not known any more where it stands.
+    at: Option<At>,
     since: Time,
 }
 
@@ -45,32 +50,47 @@ enum Progress {
 
 impl Answers {
     pub(crate) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.queue.is_empty()
     }
 
     pub(crate) fn are_too_many(&self) -> bool {
-        self.0.len() > ANSWERS_MAX
+        self.queue.len() > ANSWERS_MAX
     }
 
     pub(crate) fn clear(&mut self) {
-        self.0.clear();
+        self.queue.clear();
+    }
+
+    /// The answer to a search: what comes behind it waits. Returns the number of the search.
+    pub(crate) fn push_search(&mut self) -> u32 {
+        self.searches = self.searches.wrapping_add(1);
+        self.queue.push_back(Answer::Found(self.searches));
+        self.searches
+    }
+
+    /// What a search has found.
+    pub(crate) fn set_found(&mut self, search: u32, text: &[u8]) {
+        let is_it = |answer: &&mut Answer| matches!(answer, Answer::Found(id) if *id == search);
+        if let Some(answer) = self.queue.iter_mut().find(is_it) {
+            *answer = Answer::Text(text.into());
+        }
     }
 
     /// One more `OK`, joined with the last if they wait for the same. What the sync under way covers
     /// (`covered` lines) is not joined with what it does not: it would wait for the next one.
     fn push_ok(&mut self, awaited: Awaited, covered: u64) {
-        if let Some(Answer::Reached(last, count)) = self.0.back_mut() {
-            let same_turn =
-                last.since == awaited.since && last.numbers.is_some() == awaited.numbers.is_some();
+        if let Some(Answer::Reached(last, count)) = self.queue.back_mut() {
+            let stream = |awaited: &Awaited| awaited.at.map(|at| at.stream);
+            let same_turn = last.since == awaited.since && stream(last) == stream(&awaited);
             let same_sync = last.written > covered && awaited.level <= Level::Synced;
             if last.level == awaited.level && (same_turn || same_sync) {
-                let numbers = awaited.numbers.map(|n| n.with(last.numbers));
-                *last = Awaited { since: last.since, numbers, ..awaited };
+                let behind = |at: At| At { seq: at.seq.max(last.at.map_or(0, |last| last.seq)), ..at };
+                *last = Awaited { since: last.since, at: awaited.at.map(behind), ..awaited };
                 *count += 1;
                 return;
             }
         }
-        self.0.push_back(Answer::Reached(awaited, 1));
+        self.queue.push_back(Answer::Reached(awaited, 1));
     }
 }
 
@@ -80,7 +100,7 @@ impl Node {
         if client.answers.is_empty() {
             put_answer(conn, text, out);
         } else {
-            client.answers.0.push_back(Answer::Text(text.into()));
+            client.answers.queue.push_back(Answer::Text(text.into()));
         }
     }
 
@@ -91,19 +111,25 @@ impl Node {
         conn: ConnId,
         client: &mut Client,
         level: Level,
-        seq: Option<u64>,
+        at: Option<At>,
         out: &mut Outputs,
     ) {
         if level == Level::Journaled && client.answers.is_empty() {
             return push_oks(conn, 1, out);
         }
-        let numbers = seq.map(|seq| Numbers { from: seq, to: seq });
-        let awaited = Awaited { level, written: self.sync.written, numbers, since: now };
+        // What this turn has journaled so far will be the next record.
+        let written = self.sync.written + u64::from(self.journal.has_record());
+        let awaited = Awaited { level, written, at, since: now };
+        self.release |= self.sync.synced >= written;
         client.answers.push_ok(awaited, self.sync.covered());
+        self.await_answers(conn, client);
+    }
+
+    /// A client waits for answers.
+    pub(crate) fn await_answers(&mut self, conn: ConnId, client: &mut Client) {
         if !core::mem::replace(&mut client.is_waiting, true) {
             self.waiting.push(conn);
         }
-        self.release |= self.sync.synced >= self.sync.written;
     }
 
     /// Gives all clients the answers that are due.
@@ -126,9 +152,10 @@ impl Node {
     }
 
     fn release_answers_of(&mut self, now: Time, conn: ConnId, client: &mut Client, out: &mut Outputs) {
-        while let Some(answer) = client.answers.0.pop_front() {
+        while let Some(answer) = client.answers.queue.pop_front() {
             match answer {
                 Answer::Text(text) => put_answer(conn, &text, out),
+                Answer::Found(_) => return client.answers.queue.push_front(answer),
                 Answer::Reached(awaited, count) => match self.progress(now, awaited) {
                     Progress::Reached => push_oks(conn, count, out),
                     Progress::Pending(have, needed) => {
@@ -139,7 +166,7 @@ impl Node {
                     }
                     Progress::Waiting(overdue_at) => {
                         self.watch_overdue(overdue_at);
-                        client.answers.0.push_front(answer);
+                        client.answers.queue.push_front(answer);
                         return;
                     }
                 },
@@ -161,12 +188,12 @@ impl Node {
             Level::Synced | Level::Majority => self.ring.len() / 2 + 1,
             Level::All => self.ring.len(),
         };
-        let has = |numbers| self.links.iter().filter(|l| l.has_synced(numbers)).count();
-        let others = awaited.numbers.map_or(0, has);
+        let has = |at: At| self.links.iter().filter(|l| l.told(at.stream).synced >= at.seq).count();
+        let others = awaited.at.map_or(0, has);
         let overdue_at = awaited.since + self.settings.ack_timeout;
         match 1 + others {
             have if have >= needed => Progress::Reached,
-            have if awaited.numbers.is_none() || overdue_at <= now => Progress::Pending(have, needed),
+            have if awaited.at.is_none() || overdue_at <= now => Progress::Pending(have, needed),
             _ => Progress::Waiting(Some(overdue_at)),
         }
     }
@@ -187,6 +214,7 @@ fn put_answer(conn: ConnId, text: &[u8], out: &mut Outputs) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::journal::Recovered;
     use crate::{HostIndex, Identity, Input, Now, Ring, Scheme, Settings};
     use alloc::string::String;
     use alloc::vec;
@@ -196,7 +224,7 @@ mod tests {
         let names = vec![String::from("MV"), String::from("PA")];
         let ring = Ring::new(names, Scheme::Receiver).unwrap();
         let me = Identity { ring, me: HostIndex(0), incarnation: 1, process: 1, seed: 1 };
-        let mut node = Node::new(me, Settings::default());
+        let mut node = Node::new(me, Settings::default(), Recovered::default());
         let (conn, mut out) = (ConnId(0), Outputs::default());
         let now = Now { mono: Time(0), utc_seconds: 0 };
         node.handle(now, Input::ClientConnected { conn }, &mut out);
@@ -205,7 +233,7 @@ mod tests {
         assert_eq!(node.handle(now, Input::ClientLines { conn, bytes: &bytes }, &mut out), bytes.len());
         let client = node.clients.get_mut(conn).unwrap();
         assert!(client.ending, "it is read no more");
-        assert!(client.answers.0.len() <= ANSWERS_MAX + 2);
+        assert!(client.answers.queue.len() <= ANSWERS_MAX + 2);
         assert_eq!(node.counters().refused, 1);
     }
 }

@@ -1,18 +1,20 @@
 //! This host's own messages on their way to all others.
 //!
-//! The lines of a turn are made once for each wrapping in use and go out together when the turn ends. A host that
-//! has a relay gets them from there while the relay is linked, else directly. When its way changes, lines wait
-//! until it has told that it has all that went the old way, so that none overtakes another.
+//! The lines of a turn are made once and go out together: when the turn ends if all of them are of level `journaled`,
+//! else when they are on the disk. A host that has a relay gets them from there; where it had to be served directly
+//! it is given back to its relay only after a hold-down, which grows with each relapse.
 
-use crate::event::{ConnId, Outputs, Severity, Slice, Source, Span};
-use crate::limits::REROUTE;
-use crate::link::{Kept, Link};
+use crate::event::{ConnId, Outputs, Slice, Span};
+use crate::limits::{HOLD_DOWN, HOLD_DOWN_FORGET, HOLD_DOWN_MAX, NAMED_MAX, STUCK};
 use crate::node::Node;
 use crate::relay::Way;
 use crate::ring::HostIndex;
+use crate::session::{At, Token};
 use crate::settings::Level;
-use crate::time::{Stamp, Time};
-use crate::wire::{StreamName, put_number};
+use crate::stream::Numbers;
+use crate::time::{Duration, Stamp, Time};
+use crate::wire::{StreamName, put_hex16, put_number};
+use alloc::vec::Vec;
 
 /// The number of this host's own stream.
 pub(crate) const OWN: u32 = 0;
@@ -20,83 +22,101 @@ pub(crate) const OWN: u32 = 0;
 /// What is kept about this host's own stream.
 #[derive(Debug, Default)]
 pub(crate) struct Own {
-    /// The wrappings that lines are made for in this turn; found when its first message comes.
-    wrappings: Option<[bool; 3]>,
-    /// The number of the first message of this turn.
-    first_of_turn: u64,
+    /// The wrapping of the lines as they are made; one of those in use.
+    wrapping: u8,
+    /// The first message of this turn.
+    first_of_turn: Option<u64>,
+    /// Some of its messages must be on the disk before they leave.
+    pub(crate) must_sync: bool,
+    /// The last message that may leave.
+    pub(crate) sendable: u64,
+    /// The lines behind it: those that the sync under way covers, then the others.
+    held: Vec<u8>,
+    held_next: Vec<u8>,
+    /// The last message that the sync under way covers.
+    syncing: u64,
     /// A host that is a window behind is waited for until then.
     pub(crate) window_until: Option<Time>,
 }
 
-/// How this host's messages go to another one, and what waits for it.
+/// How this host's messages go to another one.
 #[derive(Debug, Default)]
 pub(crate) struct Path {
-    /// They do not go by its relay.
+    /// They go directly although there is a relay for it …
     direct: bool,
-    /// The last that went by its relay.
-    last_relayed: u64,
-    /// The last that went directly, or waits to.
-    last_direct: u64,
-    /// The first of them that waits.
-    kept_from: Option<u64>,
-    /// They wait until the host has this one, or until this time.
-    pub(crate) hold: Option<(u64, Time)>,
+    /// … at least until then …
+    until: Time,
+    /// … and next time for so long.
+    hold_down: Duration,
+}
+
+impl Path {
+    /// The link is down: if anybody reaches the host, it is its relay.
+    pub(crate) fn link_down(&mut self) {
+        self.direct = false;
+    }
 }
 
 impl Node {
-    /// Takes a message for all hosts: makes its lines, then logs it. Returns its number.
+    /// Takes a message for all hosts: makes its line, journals and logs it. Returns where it stands.
     pub(crate) fn publish(
         &mut self,
         stamp: &Stamp,
         text: &[u8],
-        numbered: Option<(&[u8], u64)>,
+        numbered: Option<(&Token, u64)>,
         level: Level,
         out: &mut Outputs,
-    ) -> u64 {
+    ) -> At {
         let seq = self.streams.get(OWN).journaled + 1;
-        let wrappings = match self.own.wrappings {
-            Some(wrappings) => wrappings,
-            None => self.begin_own(seq),
-        };
-        let head = &self.streams.get(OWN).head;
-        let urgent: &[u8] = if level > Level::Synced { b"!" } else { b"" };
-        for wrapping in (0..3u8).filter(|w| wrappings[usize::from(*w)]) {
-            let line = &mut out.own[usize::from(wrapping)];
-            line.push(b'0' + wrapping);
-            line.extend_from_slice(head);
-            put_number(line, seq);
-            line.extend_from_slice(urgent);
-            if let Some((token, number)) = numbered {
-                line.push(b'~');
-                line.extend_from_slice(token);
-                line.push(b'.');
-                put_number(line, number);
-            }
-            line.push(b' ');
-            line.extend_from_slice(stamp.as_bytes());
-            line.push(b' ');
-            line.extend_from_slice(text);
-            line.extend_from_slice(b"\r\n");
+        if self.own.first_of_turn.is_none() {
+            self.own.first_of_turn = Some(seq);
+            self.own.wrapping = self.others().find_map(|host| self.wrapping_for(host)).unwrap_or(0);
         }
+        let wrapping = self.own.wrapping;
+        let line = &mut out.own[usize::from(wrapping)];
+        let start = line.len() as u32;
+        line.push(b'0' + wrapping);
+        line.extend_from_slice(&self.streams.get(OWN).head);
+        put_number(line, seq);
+        if seq == 1 {
+            self.name_former(&mut out.own[usize::from(wrapping)]);
+        }
+        let line = &mut out.own[usize::from(wrapping)];
+        if level > Level::Synced {
+            line.push(b'!');
+        }
+        if let Some((token, number)) = numbered {
+            line.push(b'~');
+            line.extend_from_slice(token.as_bytes());
+            line.push(b'.');
+            put_number(line, number);
+        }
+        for part in [b" ", &stamp.as_bytes()[..], b" ", text, b"\r\n"] {
+            line.extend_from_slice(part);
+        }
+        let end = line.len() as u32;
+        self.journal.add(Slice::Own(wrapping, Span { start, end }));
+        self.own.must_sync |= level > Level::Journaled;
+        self.streams.get_mut(OWN).take(seq, true);
         self.send_version_1(text, out);
-        self.streams.get_mut(OWN).journaled = seq;
         self.counters.taken += 1;
-        self.sync.urgent |= level > Level::Journaled;
         self.log(&[stamp.as_bytes(), b" ", text], out);
-        seq
+        At { stream: OWN, seq }
     }
 
-    /// The first message of a turn: settles the ways to all hosts.
-    fn begin_own(&mut self, seq: u64) -> [bool; 3] {
-        let mut wrappings = [false; 3];
-        for host in self.others() {
-            if let Some(wrapping) = self.wrapping_for(host) {
-                wrappings[usize::from(wrapping)] = true;
-            }
+    /// A first message names what this host holds of its former lives, so that nobody takes it before those.
+    fn name_former(&mut self, line: &mut Vec<u8>) {
+        let me = self.me;
+        let is_former = |name: StreamName| name.origin == me && name.addressee.is_none();
+        let former =
+            self.streams.iter_mut().skip(1).filter(|s| is_former(s.name) && !s.named && s.journaled > 0);
+        for stream in former.take(NAMED_MAX) {
+            stream.named = true;
+            line.push(b'^');
+            put_hex16(line, stream.name.incarnation);
+            line.push(b'.');
+            put_number(line, stream.journaled);
         }
-        self.own.wrappings = Some(wrappings);
-        self.own.first_of_turn = seq;
-        wrappings
     }
 
     /// The wrapping with which a host gets our lines directly; `None` if its relay sends them.
@@ -112,104 +132,145 @@ impl Node {
         }
     }
 
-    /// The end of a turn: sends what it made.
+    /// The end of a turn: sends what it made, or holds it until it is on the disk.
     pub(crate) fn send_own(&mut self, now: Time, out: &mut Outputs) {
-        if self.own.wrappings.take().is_some() {
-            let last = self.streams.get(OWN).journaled;
-            for host in self.others() {
-                let wrapping = self.wrapping_for(host);
-                let path = &mut self.links[host.index()].path;
-                match wrapping {
-                    None => path.last_relayed = last,
-                    Some(wrapping) => {
-                        path.last_direct = last;
-                        let end = out.own[usize::from(wrapping)].len() as u32;
-                        self.send_or_keep(now, host, Slice::Own(wrapping, Span { start: 0, end }), out);
-                    }
-                }
-            }
+        let Some(from) = self.own.first_of_turn.take() else { return };
+        let own = Numbers { from, to: self.streams.get(OWN).journaled };
+        let must_sync = core::mem::take(&mut self.own.must_sync);
+        self.sync.urgent |= must_sync;
+        if must_sync || from > self.own.sendable + 1 {
+            self.own.held_next.extend_from_slice(&out.own[usize::from(self.own.wrapping)]);
+        } else {
+            self.send_lines(now, own, out);
         }
     }
 
-    /// Settles the ways to all hosts anew, after whatever happened to links in this turn.
-    pub(crate) fn settle_paths(&mut self, now: Time, out: &mut Outputs) {
+    /// A sync begins: it covers what is held.
+    pub(crate) fn sync_own_begins(&mut self) {
+        self.own.syncing = self.streams.get(OWN).journaled;
+        core::mem::swap(&mut self.own.held, &mut self.own.held_next);
+    }
+
+    /// What was held is on the disk: it leaves.
+    pub(crate) fn sync_own_ends(&mut self, now: Time, out: &mut Outputs) {
+        let own = Numbers { from: self.own.sendable + 1, to: self.own.syncing };
+        if self.own.held.is_empty() || own.count() == 0 {
+            return;
+        }
+        self.own.wrapping = self.others().find_map(|host| self.wrapping_for(host)).unwrap_or(0);
+        let wrapping = usize::from(self.own.wrapping);
+        core::mem::swap(&mut out.own[wrapping], &mut self.own.held);
+        self.own.held.clear();
+        put_wrapping(self.own.wrapping, &mut out.own[wrapping]);
+        self.send_lines(now, own, out);
+    }
+
+    /// Sends lines, which stand in `own` with the wrapping `own.wrapping`.
+    fn send_lines(&mut self, now: Time, own: Numbers, out: &mut Outputs) {
+        self.own.sendable = own.to;
+        let made = usize::from(self.own.wrapping);
         for host in self.others() {
-            self.settle_path(host, now, out);
+            // Who is on the way back to its relay gets the last ones directly.
+            let wrapping = self.wrapping_for(host).unwrap_or(0);
+            if self.links[host.index()].feeds.get(OWN).next == 0 {
+                continue;
+            }
+            let at = usize::from(wrapping);
+            if out.own[at].is_empty() {
+                let lines = core::mem::take(&mut out.own[made]);
+                out.own[at].extend_from_slice(&lines);
+                out.own[made] = lines;
+                put_wrapping(wrapping, &mut out.own[at]);
+            }
+            let lines = Slice::Own(wrapping, Span { start: 0, end: out.own[at].len() as u32 });
+            self.feed_own(now, host, own, lines, out);
+        }
+        self.tell_head(now);
+    }
+
+    /// Begins to serve a host our own stream directly.
+    pub(crate) fn serve_directly(&mut self, now: Time, host: HostIndex, from: u64) {
+        if let Way::ByRelay { .. } = self.ways[host.index()] {
+            let path = &mut self.links[host.index()].path;
+            if !path.direct {
+                let relapsed = path.hold_down > Duration::ZERO && now - path.until < HOLD_DOWN_FORGET;
+                path.hold_down = if relapsed { (2 * path.hold_down).min(HOLD_DOWN_MAX) } else { HOLD_DOWN };
+                path.direct = true;
+            }
+            path.until = now + path.hold_down;
+        }
+        self.feed(host, OWN, from);
+    }
+
+    /// A link is up: whatever the host lacks of what only we send it, it gets from here on.
+    pub(crate) fn begin_path(&mut self, now: Time, host: HostIndex) {
+        let has = self.links[host.index()].told(OWN).journaled;
+        match self.ways[host.index()] {
+            Way::ByRelay { relay } if self.relays(relay) && has >= self.own.sendable => {}
+            _ => self.serve_directly(now, host, has + 1),
+        }
+        let mine = |name: StreamName| name.origin == self.me && name.addressee == Some(host);
+        let targeted = (0..).zip(self.streams.iter()).filter(|(_, s)| mine(s.name));
+        let targeted: Vec<u32> = targeted.map(|(stream, _)| stream).collect();
+        for stream in targeted {
+            let has = self.links[host.index()].told(stream).journaled;
+            self.feed(host, stream, has + 1);
         }
     }
 
-    /// Sends some of this turn's bytes to a host, or keeps them until that can be.
-    fn send_or_keep(&mut self, now: Time, host: HostIndex, slice: Slice, out: &mut Outputs) {
-        let link = &mut self.links[host.index()];
-        match &mut link.up {
-            Some(up) if link.outbox.is_empty() && link.path.hold.is_none() => {
-                up.used = now;
-                out.send.push((up.conn, slice));
+    /// Whether the host at this offset can be a relay now.
+    fn relays(&self, relay: usize) -> bool {
+        let relay = &self.links[self.ring.peer(self.me, relay).index()];
+        relay.up.is_some_and(|up| up.agrees)
+    }
+
+    /// Settles the ways of hosts with a relay, after whatever happened to links in this turn.
+    pub(crate) fn settle_paths(&mut self, now: Time) {
+        for host in self.others() {
+            let Way::ByRelay { relay } = self.ways[host.index()] else { continue };
+            let (relays, last) = (self.relays(relay), self.streams.get(OWN).journaled);
+            let sendable = self.own.sendable;
+            let link = &mut self.links[host.index()];
+            if link.up.is_none() {
+                continue;
             }
-            _ => {
-                if let Slice::Own(..) = slice {
-                    link.path.kept_from.get_or_insert(self.own.first_of_turn);
+            let feed = link.feeds.get(OWN);
+            if !link.path.direct && !relays {
+                let has = link.told(OWN).journaled;
+                self.serve_directly(now, host, has + 1);
+            } else if link.path.direct && relays && link.path.until <= now {
+                // Back to the relay only from the head: who lags would ask again at once.
+                if feed.next > sendable && !link.feeds.blocked {
+                    link.path.direct = false;
+                    link.feeds.end_at(OWN, last);
                 }
-                let bytes = out.bytes(slice, &[]);
-                let kept = link.outbox.keep(bytes, self.settings.outbox_bytes);
-                self.note_kept(host, kept, out);
             }
         }
     }
 
-    /// Counts what did not fit into an outbox, and reports it when that begins.
-    pub(crate) fn note_kept(&mut self, host: HostIndex, kept: Kept, out: &mut Outputs) {
-        let Kept::Dropped { lines, first } = kept else { return };
-        self.counters.dropped += lines;
-        if first {
-            let bytes = self.settings.outbox_bytes;
-            out.report(
-                Severity::Error,
-                Source::Host(host),
-                format_args!("DROPPING messages: {bytes} bytes wait for this host, more do not fit"),
-            );
-        }
-    }
-
-    /// Changes the way to a host where its relay has come or gone, and lets go what waited for that.
-    fn settle_path(&mut self, host: HostIndex, now: Time, out: &mut Outputs) {
-        let relay_serves = match self.ways[host.index()] {
-            Way::Direct { .. } => None,
-            Way::ByRelay { relay } => {
-                let relay = &self.links[self.ring.peer(self.me, relay).index()];
-                Some(relay.up.as_ref().is_some_and(|up| up.agrees))
-            }
+    /// When a host may go back to its relay.
+    pub(crate) fn paths_deadline(&self, now: Time) -> Option<Time> {
+        let waits = |h: &HostIndex| match self.ways[h.index()] {
+            Way::ByRelay { relay } => self.links[h.index()].up.is_some() && self.relays(relay),
+            Way::Direct { .. } => false,
         };
-        let link = &mut self.links[host.index()];
-        let has = link.told.map_or(0, |told| told.journaled);
-        match relay_serves.map(|serves| serves && link.version_1.is_none()) {
-            Some(false) if !link.path.direct => {
-                link.path.direct = true;
-                link.hold_for_relayed(now);
-            }
-            Some(true) if link.path.direct && link.may_go_by_relay(has) => link.path.direct = false,
-            _ => {}
-        }
-        if link.path.hold.is_some_and(|(seq, at)| has >= seq || at <= now) {
-            link.path.hold = None;
-        }
-        if let (Some(up), None, false) = (&link.up, link.path.hold, link.outbox.is_empty()) {
-            let start = out.small.len() as u32;
-            link.outbox.empty_into(&mut out.small);
-            link.path.kept_from = None;
-            out.send.push((up.conn, Slice::Small(Span { start, end: out.small.len() as u32 })));
-        }
+        let path = |h: HostIndex| &self.links[h.index()].path;
+        self.others().filter(waits).map(path).filter(|p| p.direct && p.until > now).map(|p| p.until).min()
     }
 
-    /// Whether clients must wait because a linked host is a window behind. A host that has stood still for
-    /// [`REROUTE`] no longer counts: a stuck peer must not stop the others.
+    /// Whether clients must wait because a linked host that keeps up on the whole is a window behind. A host that
+    /// hardly gets on for [`STUCK`], or that was away, does not count until it has caught up: it must not stop the
+    /// others.
     pub(crate) fn window_is_full(&mut self, now: Time) -> bool {
         let last = self.streams.get(OWN).journaled;
         self.own.window_until = None;
         for link in self.links.iter_mut().filter(|l| l.up.is_some()) {
-            let has = link.told.map_or(0, |told| told.journaled);
+            let has = link.told.first().map_or(0, |told| told.journaled);
             if last < has + self.settings.window_messages {
-                link.behind = None;
+                (link.behind, link.keeps_up) = (None, true);
+                continue;
+            }
+            if !link.keeps_up {
                 continue;
             }
             // A little more is not enough: a host that creeps would stop all clients as long as it likes.
@@ -217,38 +278,47 @@ impl Node {
             let stood_at = link.behind.filter(|(at, _)| has < at + step);
             let (at, since) = stood_at.unwrap_or((has, now));
             link.behind = Some((at, since));
-            if since + REROUTE > now {
-                self.own.window_until = self.own.window_until.max(Some(since + REROUTE));
+            if since + STUCK > now {
+                self.own.window_until = self.own.window_until.max(Some(since + STUCK));
+            } else {
+                link.keeps_up = false;
             }
         }
         self.own.window_until.is_some()
     }
 
-    /// Sends a message to one host only, in a stream that no third host holds.
-    pub(crate) fn send_targeted(
+    /// Takes a message for one other host (and this one): in a stream that no third host holds. For this host alone
+    /// where there is no other.
+    pub(crate) fn publish_targeted(
         &mut self,
         now: Time,
         to: HostIndex,
         stamp: &Stamp,
         text: &[u8],
+        level: Level,
         out: &mut Outputs,
     ) {
         let name = StreamName { origin: self.me, addressee: Some(to), incarnation: self.incarnation };
-        let stream = self.streams.open(name, &self.ring);
-        let stream = self.streams.get_mut(stream);
-        stream.journaled += 1;
+        let Some(stream) = self.streams.open(name, &self.ring) else { return };
+        let seq = self.streams.get(stream).journaled + 1;
         let start = out.small.len() as u32;
         out.small.push(b'0');
-        out.small.extend_from_slice(&stream.head);
-        put_number(&mut out.small, stream.journaled);
+        out.small.extend_from_slice(&self.streams.get(stream).head);
+        put_number(&mut out.small, seq);
         for part in [b" ", &stamp.as_bytes()[..], b" ", text, b"\r\n"] {
             out.small.extend_from_slice(part);
         }
         let line = Slice::Small(Span { start, end: out.small.len() as u32 });
-        self.send_or_keep(now, to, line, out);
-        if let Some(conn) = self.links[to.index()].version_1 {
-            put_version_1(conn, text, out);
+        self.journal.add(line);
+        self.streams.get_mut(stream).take(seq, true);
+        self.sync.urgent |= level > Level::Journaled;
+        if to != self.me && self.links[to.index()].up.is_some() {
+            if self.links[to.index()].feeds.get(stream).next == 0 {
+                self.feed(to, stream, seq);
+            }
+            self.feed_live(now, stream, seq, line, out);
         }
+        self.log(&[stamp.as_bytes(), b" ", text], out);
     }
 
     /// Version 1 peers get plain `0<text>`.
@@ -257,28 +327,20 @@ impl Node {
     }
 }
 
-impl Link {
-    /// Lines for this host wait until it has all that went by its relay.
-    pub(crate) fn hold_for_relayed(&mut self, now: Time) {
-        let last = self.path.last_relayed;
-        if self.path.direct && self.up.is_some() && self.told.is_none_or(|told| told.journaled < last) {
-            self.path.hold = Some((last, now + REROUTE));
-        }
-    }
-
-    /// Whether all that went directly has arrived, so that the relay's lines cannot overtake it.
-    fn may_go_by_relay(&self, has: u64) -> bool {
-        self.outbox.is_empty() && self.path.hold.is_none() && has >= self.path.last_direct
-    }
-
-    /// What a host that tells nothing of our stream is taken to have: all but what waits for it.
-    pub(crate) fn assumed_watermark(&self, last: u64) -> u64 {
-        self.path.kept_from.map_or(last, |first| first - 1)
-    }
-}
-
 /// Sends a message as version 1 has it.
 pub(crate) fn put_version_1(conn: ConnId, text: &[u8], out: &mut Outputs) {
     let line = out.put_bytes(&[b"0", text, b"\r\n"]);
     out.send.push((conn, line));
+}
+
+/// Gives all lines this wrapping.
+fn put_wrapping(wrapping: u8, lines: &mut [u8]) {
+    let mut start = 0;
+    while let Some(byte) = lines.get_mut(start) {
+        *byte = b'0' + wrapping;
+        match memchr::memchr(b'\n', &lines[start..]) {
+            Some(end) => start += end + 1,
+            None => return,
+        }
+    }
 }

@@ -1,13 +1,13 @@
 //! Clients (port 55552): what they say and what they are answered.
 
 use crate::ack::Answers;
-use crate::digest::fnv1a;
+use crate::broadcast::{OWN, put_version_1};
 use crate::event::{ConnId, Outputs, Severity, Slice, Source};
 use crate::limits::CLIENT_SKEW_SECONDS;
 use crate::node::Node;
 use crate::relay::next_hop_of_client;
 use crate::report::Refusal;
-use crate::session::{Noted, Token};
+use crate::session::{At, Noted, REFUSED, Token, content};
 use crate::settings::Level;
 use crate::text;
 use crate::time::{Now, Stamp, Time};
@@ -97,7 +97,7 @@ impl Node {
                     self.refuse(conn, &mut client, Refusal::TooManyUnanswered, line, out);
                 }
                 None => self.client_line(now, conn, &mut client, line, out),
-                Some(refusal) => self.refuse_raw(now.mono, conn, &mut client, refusal, line, out),
+                Some(refusal) => self.refuse_raw(conn, &mut client, refusal, line, out),
             }
         }
         let consumed = if client.ending { bytes.len() } else { at };
@@ -118,6 +118,12 @@ impl Node {
                 self.answer(conn, client, b"ACK\r\n", out);
                 Ok(())
             }
+            Some(ClientLine::Status) => {
+                self.client_status(now.mono, conn, client, out);
+                Ok(())
+            }
+            Some(ClientLine::Who(id)) => self.client_who(now.mono, conn, client, id, out),
+            Some(ClientLine::Find(text)) => self.client_find(conn, client, text, out),
             Some(ClientLine::Quit) => {
                 self.answer(conn, client, b"OK\r\n", out);
                 self.end_client(conn, client, out);
@@ -141,9 +147,10 @@ impl Node {
     ) -> Result<(), Refusal> {
         text::check(text).map_err(Refusal::Text)?;
         let level = client.level.unwrap_or(self.settings.ack);
+        self.check_room()?;
         let stamp = self.stamp(now);
-        let seq = self.publish(&stamp, text, None, level, out);
-        self.answer_at(now.mono, conn, client, level, Some(seq), out);
+        let at = self.publish(&stamp, text, None, level, out);
+        self.answer_at(now.mono, conn, client, level, Some(at), out);
         Ok(())
     }
 
@@ -156,32 +163,46 @@ impl Node {
         rest: &[u8],
         out: &mut Outputs,
     ) -> Result<(), Refusal> {
+        self.check_room()?;
         // The number is spent even if the line is refused: client and host count the same lines.
-        let numbered = self.take_number(now.mono, client)?;
+        let numbered = self.take_number(client)?;
         let taken = self.take_at(now, conn, client, rest, numbered, out);
         if let (Err(refusal), Some(numbered)) = (taken, numbered) {
-            self.note_refused(now.mono, numbered, refusal);
+            self.note_refused(numbered, refusal);
         }
         taken
     }
 
     /// The number that a line takes, if it takes one.
-    fn take_number(&mut self, now: Time, client: &mut Client) -> Result<Option<Numbered>, Refusal> {
+    fn take_number(&mut self, client: &mut Client) -> Result<Option<Numbered>, Refusal> {
         let Some(numbering) = &mut client.session else { return Ok(None) };
         let Numbering { token, session, next } = *numbering;
         let session = match session.filter(|s| self.sessions.is(*s, token.as_bytes())) {
             Some(session) => session,
-            None => self.sessions.open(token, now).ok_or(Refusal::SessionsFull)?,
+            None => {
+                let now = self.running_seconds();
+                self.sessions.open_bounded(token, now).ok_or(Refusal::SessionsFull)?
+            }
         };
         *numbering = Numbering { token, session: Some(session), next: next + 1 };
         Ok(Some(Numbered { session, token, number: next }))
     }
 
     /// A refused number is used, too: it must not stay a hole for ever.
-    fn note_refused(&mut self, now: Time, numbered: Numbered, refusal: Refusal) {
+    fn note_refused(&mut self, numbered: Numbered, refusal: Refusal) {
         if refusal.code() != 300 && refusal != Refusal::Conflict {
-            self.sessions.note(numbered.session, numbered.number, REFUSED, now);
+            self.note_number(numbered, REFUSED, None);
         }
+    }
+
+    fn note_number(&mut self, numbered: Numbered, content: u64, at: Option<At>) -> Noted {
+        let now = self.running_seconds();
+        self.sessions.note_bounded(numbered.session, numbered.number, content, at, now)
+    }
+
+    /// Whether the journal takes messages.
+    fn check_room(&self) -> Result<(), Refusal> {
+        if self.has_room { Ok(()) } else { Err(Refusal::JournalFull) }
     }
 
     fn take_at(
@@ -200,22 +221,24 @@ impl Node {
         }
         text::check(text).map_err(Refusal::Text)?;
         let level = client.level.unwrap_or(self.settings.ack);
-        let noted = numbered
-            .map_or(Noted::New, |n| self.sessions.note(n.session, n.number, content(&stamp, text), now.mono));
-        let seq = match noted {
+        let next = At { stream: OWN, seq: self.streams.get(OWN).journaled + 1 };
+        let noted = numbered.map_or(Noted::New, |numbered| {
+            self.note_number(numbered, content(stamp.as_bytes(), text), Some(next))
+        });
+        let at = match noted {
             Noted::New => {
-                let numbered = numbered.as_ref().map(|n| (n.token.as_bytes(), n.number));
+                let numbered = numbered.as_ref().map(|n| (&n.token, n.number));
                 Some(self.publish(&stamp, text, numbered, level, out))
             }
-            Noted::Repeat => {
+            Noted::Repeat(at) => {
                 self.counters.repeats += 1;
                 self.sync.urgent |= level > Level::Journaled;
-                None
+                at
             }
             Noted::Conflict => return Err(Refusal::Conflict),
             Noted::TooManyHoles => return Err(Refusal::SessionsFull),
         };
-        self.answer_at(now.mono, conn, client, level, seq, out);
+        self.answer_at(now.mono, conn, client, level, at, out);
         Ok(())
     }
 
@@ -230,32 +253,36 @@ impl Node {
         out: &mut Outputs,
     ) -> Result<(), Refusal> {
         text::check(text).map_err(Refusal::Text)?;
+        self.check_room()?;
         let stamp = self.stamp(now);
         // Only this host's own disk counts: there is no third host that could have it.
         let level = client.level.unwrap_or(self.settings.ack).min(Level::Synced);
-        self.take_wrapped(now.mono, wrapping, &stamp, text, out);
-        self.sync.urgent |= level > Level::Journaled;
+        self.take_wrapped(now.mono, wrapping, &stamp, text, level, out);
         self.answer_at(now.mono, conn, client, level, None, out);
         Ok(())
     }
 
-    /// Follows the wrapping table for a line without an origin: forwards it, then logs it.
+    /// Follows the wrapping table for a line without an origin: it is for the next hop, if there is one, and for
+    /// this host.
     pub(crate) fn take_wrapped(
         &mut self,
         now: Time,
         wrapping: u8,
         stamp: &Stamp,
         text: &[u8],
+        level: Level,
         out: &mut Outputs,
     ) {
         self.counters.taken += 1;
-        if wrapping > 0 {
-            let target = next_hop_of_client(&self.ring, self.me, wrapping);
-            if target != self.me {
-                self.send_targeted(now, target, stamp, text, out);
+        let to = if wrapping > 0 { next_hop_of_client(&self.ring, self.me, wrapping) } else { self.me };
+        match self.links[to.index()].version_1 {
+            // It will never say what it has: it gets this once, now.
+            Some(conn) if to != self.me && self.links[to.index()].up.is_none() => {
+                put_version_1(conn, text, out);
+                self.publish_targeted(now, self.me, stamp, text, level, out);
             }
+            _ => self.publish_targeted(now, to, stamp, text, level, out),
         }
-        self.log(&[stamp.as_bytes(), b" ", text], out);
     }
 
     /// `HELLO <session> [next=<n>] [ack=<level>]`
@@ -318,7 +345,6 @@ impl Node {
     /// A line that was refused before it was looked into.
     fn refuse_raw(
         &mut self,
-        now: Time,
         conn: ConnId,
         client: &mut Client,
         refusal: Refusal,
@@ -326,8 +352,8 @@ impl Node {
         out: &mut Outputs,
     ) {
         let is_numbered = matches!(ClientLine::parse(line), Some(ClientLine::At(_)));
-        if let (true, Ok(Some(numbered))) = (is_numbered, self.take_number(now, client)) {
-            self.note_refused(now, numbered, refusal);
+        if is_numbered && let Ok(Some(numbered)) = self.take_number(client) {
+            self.note_refused(numbered, refusal);
         }
         self.refuse(conn, client, refusal, line, out);
     }
@@ -363,18 +389,6 @@ impl Node {
             self.clients.iter().filter(|(_, c)| is_idle(c)).map(|(conn, _)| conn).collect();
         conns.into_iter().for_each(|conn| self.dismiss(conn, Refusal::Idle, out));
     }
-
-    /// Closes all clients that wait for the disk, without an answer.
-    pub(crate) fn drop_waiting_clients(&mut self, out: &mut Outputs) {
-        for conn in core::mem::take(&mut self.waiting) {
-            if let Some(client) = self.clients.get_mut(conn) {
-                client.is_waiting = false;
-                client.answers.clear();
-                client.ending = true;
-                out.close.push(conn);
-            }
-        }
-    }
 }
 
 /// A number that a line has taken.
@@ -383,12 +397,4 @@ struct Numbered {
     session: u32,
     token: Token,
     number: u64,
-}
-
-/// Stands for the content of a line that was refused.
-const REFUSED: u64 = 0;
-
-/// What tells two messages with one number apart.
-pub(crate) fn content(stamp: &Stamp, text: &[u8]) -> u64 {
-    fnv1a(stamp.as_bytes().iter().chain(text).copied())
 }

@@ -1,18 +1,18 @@
-//! Messages from peers: each is passed on first, as its wrapping says, and logged after.
+//! Messages from peers: each is journaled, passed on as its wrapping says, and logged.
 
-use crate::broadcast::put_version_1;
-use crate::client::content;
+use crate::broadcast::{OWN, put_version_1};
 use crate::event::{ConnId, Outputs, Severity, Slice, Source, Span};
+use crate::journal::record::REPEAT;
 use crate::node::Node;
 use crate::peer::Peer;
-use crate::relay::{Way, next_hop, ways};
+use crate::relay::next_hop;
 use crate::report::Refusal;
 use crate::ring::HostIndex;
-use crate::session::{Noted, Token};
-use crate::stream::{Arrival, Numbers};
+use crate::session::{At, Noted, Token, content};
+use crate::stream::Arrival;
 use crate::text;
 use crate::time::{Now, STAMP_LEN, Stamp, Time};
-use crate::wire::{BadStream, Data, StreamName};
+use crate::wire::{BadStream, Data, StreamName, named};
 
 /// What stands in a data line, with the stream found.
 struct Found<'a> {
@@ -56,40 +56,79 @@ impl Node {
         if wrapping > 2 || (wrapping > 0 && name.addressee.is_some()) {
             return Err(Refusal::Malformed);
         }
-        let is_own = name.origin == self.me && name.incarnation == self.incarnation;
-        match if is_own { Arrival::Repeat } else { self.streams.get_mut(stream).arrive(data.seq) } {
+        if stream == OWN || !self.has_room {
+            return Ok(()); // what does not fit now is asked for again when it does
+        }
+        match self.streams.get(stream).arrival(data.seq) {
+            Arrival::Next if !self.may_begin(now, stream, &data, out)? => return Ok(()),
             Arrival::Next => {}
-            Arrival::First => self.tell_gone(stream, out),
-            Arrival::Gap(gap) => {
-                self.report_gap(stream, gap, out);
-                self.tell_gone(stream, out);
+            Arrival::Ahead => {
+                self.came_ahead(now, stream);
+                return Ok(());
             }
             Arrival::Repeat => {
                 self.counters.repeats += 1;
                 return Ok(());
             }
         }
-        let is_logged = data.numbered.is_some_and(|(token, number)| {
-            let content = content(&peer.last_stamp, text);
-            self.is_logged_already(now, peer, token, number, content, out)
-        });
+        let is_logged = !self.is_repeat(peer, stream, &data, text, out);
+        let (seq, logged_bytes) = (data.seq, data.logged.len());
+        let state = self.streams.get_mut(stream);
         if data.urgent {
-            self.streams.get_mut(stream).urgent = data.seq;
+            state.urgent = seq;
             self.sync.urgent = true;
         }
-        self.streams.get_mut(stream).used = now;
-        let logged_bytes = data.logged.len();
+        state.used = now;
+        state.take(seq, is_logged);
+        bytes[line.start as usize] = b'0';
+        let line = Span { end: line.end + 2, ..line };
+        self.journal_line(&bytes[line.range()], line, is_logged, out);
         if wrapping > 0 {
-            bytes[line.start as usize] = b'0';
-            let with_end = Span { end: line.end + 2, ..line };
-            self.relay(now, next_hop(&self.ring, self.me, name.origin, wrapping), bytes, with_end, out);
+            let charge = next_hop(&self.ring, self.me, name.origin, wrapping);
+            self.relay(charge, stream, seq, &bytes[line.range()], out);
         }
-        if !is_logged {
+        self.feed_live(now, stream, seq, Slice::Input(line), out);
+        if is_logged {
             let line = &bytes[line.range()];
-            self.log(&[&line[line.len() - logged_bytes..]], out);
+            self.log(&[&line[line.len() - 2 - logged_bytes..line.len() - 2]], out);
         }
         self.watermark_rose(now, stream);
         Ok(())
+    }
+
+    /// Whether a first message may be taken: not before what it names of its host's former lives.
+    fn may_begin(
+        &mut self,
+        now: Time,
+        stream: u32,
+        data: &Data<'_>,
+        out: &mut Outputs,
+    ) -> Result<bool, Refusal> {
+        if data.named.is_empty() {
+            return Ok(true);
+        }
+        let name = self.streams.get(stream).name;
+        let mut may_begin = true;
+        for former in named(data.named) {
+            let (incarnation, last) = former.ok_or(Refusal::Malformed)?;
+            let former = self.streams.open(StreamName { incarnation, ..name }, &self.ring);
+            let Some(former) = former.filter(|former| *former != stream) else { continue };
+            self.streams.get_mut(former).named = true;
+            if self.streams.get(former).lacking() <= last {
+                self.wait_for(now, stream, former, last, out);
+                may_begin = false;
+            }
+        }
+        Ok(may_begin)
+    }
+
+    /// Adds a message to the journal: as it stands, or marked as a repeat.
+    fn journal_line(&mut self, bytes: &[u8], line: Span, is_logged: bool, out: &mut Outputs) {
+        if is_logged {
+            return self.journal.add(Slice::Input(line));
+        }
+        let piece = out.put_bytes(&[&[REPEAT], &bytes[1..]]);
+        self.journal.add(piece);
     }
 
     /// Takes a data line apart and checks it.
@@ -99,7 +138,7 @@ impl Node {
         let behind_same = head.and_then(|head| line[1..].strip_prefix(head));
         let (name, behind) = match behind_same {
             Some(behind) => (None, behind),
-            None => self.parse_name(peer, &line[1..]).map(|(name, behind)| (Some(name), behind))?,
+            None => self.parse_name(&line[1..]).map(|(name, behind)| (Some(name), behind))?,
         };
         let data = Data::parse(behind).ok_or(Refusal::Malformed)?;
         let (stamp, text) = data.logged.split_at_checked(STAMP_LEN).ok_or(Refusal::BadTime)?;
@@ -109,60 +148,55 @@ impl Node {
         let text = text.strip_prefix(b" ").ok_or(Refusal::Malformed)?;
         text::check(text).map_err(Refusal::Text)?;
         // Only what is right opens a stream.
-        let opened = name.map(|name| self.streams.open(name, &self.ring)).or(peer.last_stream);
+        let opened = match name {
+            Some(name) => self.streams.open(name, &self.ring),
+            None => peer.last_stream,
+        };
         peer.last_stream = opened;
         let stream = opened.ok_or(Refusal::Malformed)?;
         Ok(Found { stream, data, text })
     }
 
     /// The name of a data line's stream, and what stands behind its dot.
-    fn parse_name<'a>(&self, peer: &Peer, line: &'a [u8]) -> Result<(StreamName, &'a [u8]), Refusal> {
+    fn parse_name<'a>(&self, line: &'a [u8]) -> Result<(StreamName, &'a [u8]), Refusal> {
         let dot = memchr::memchr(b'.', line).ok_or(Refusal::Malformed)?;
         let name = StreamName::parse(&line[..dot], &self.ring).map_err(|bad| match bad {
             BadStream::Malformed => Refusal::Malformed,
             BadStream::UnknownHost => Refusal::UnknownOrigin,
         })?;
-        if name.addressee.is_some_and(|to| to != self.me) {
+        if name.addressee.is_some_and(|to| to != self.me && name.origin != self.me) {
             return Err(Refusal::NotForUs);
-        }
-        // A host with another ring may follow a plan that is not ours.
-        let from = peer.host.filter(|_| peer.agrees);
-        let by_relay = from == self.relay_from(name.origin) && name.addressee.is_none();
-        if from.is_some_and(|from| from != name.origin) && !by_relay {
-            return Err(Refusal::NotFromThere);
         }
         Ok((name, &line[dot + 1..]))
     }
 
-    /// The host that passes on to us what this origin says, if one does.
-    fn relay_from(&self, origin: HostIndex) -> Option<HostIndex> {
-        let offset = (self.me.index() + self.ring.len() - origin.index()) % self.ring.len();
-        match ways(&self.ring).get(offset.checked_sub(1)?)? {
-            Way::ByRelay { relay } => Some(self.ring.peer(origin, *relay)),
-            Way::Direct { .. } => None,
-        }
-    }
-
-    /// Whether a numbered message came before, through another host.
-    fn is_logged_already(
+    /// Whether a numbered message is a repeat of one that came through another host.
+    fn is_repeat(
         &mut self,
-        now: Time,
         peer: &mut Peer,
-        token: &[u8],
-        number: u64,
-        content: u64,
+        stream: u32,
+        data: &Data<'_>,
+        text: &[u8],
         out: &mut Outputs,
     ) -> bool {
+        let Some((token, number)) = data.numbered else { return false };
+        let now = self.running_seconds();
         let session = match peer.last_session.filter(|s| self.sessions.is(*s, token)) {
-            Some(session) => Some(session),
-            None => Token::parse(token).and_then(|token| self.sessions.open(token, now)),
+            Some(session) => session,
+            None => match Token::parse(token) {
+                Some(token) => self.sessions.open(token, now),
+                None => return false,
+            },
         };
-        // Without room for the session the message is logged: rather doubled than lost.
-        let Some(session) = session else { return false };
         peer.last_session = Some(session);
-        match self.sessions.note(session, number, content, now) {
+        let at = At { stream, seq: data.seq };
+        let content = content(peer.last_stamp.as_bytes(), text);
+        let is_refill = data.seq <= self.streams.get(stream).journaled;
+        match self.sessions.note(session, number, content, Some(at), usize::MAX, now) {
             Noted::New | Noted::TooManyHoles => false,
-            Noted::Repeat => {
+            // What fills a hole is mostly known from its own damaged record.
+            Noted::Repeat(known) if is_refill => known.is_some_and(|known| known != at),
+            Noted::Repeat(_) => {
                 self.counters.repeats += 1;
                 true
             }
@@ -182,46 +216,20 @@ impl Node {
         }
     }
 
-    /// Passes a line on: neighbouring lines for one host go out as one slice of the input.
-    fn relay(&mut self, now: Time, to: HostIndex, bytes: &[u8], line: Span, out: &mut Outputs) {
+    /// Passes a message on to our charge, as its wrapping says.
+    fn relay(&mut self, to: HostIndex, stream: u32, seq: u64, line: &[u8], out: &mut Outputs) {
         if to == self.me {
             return;
         }
-        self.counters.relayed += 1;
-        let link = &mut self.links[to.index()];
-        if let (None, Some(conn)) = (&link.up, link.version_1) {
-            put_version_1(conn, text_of(&bytes[line.range()]), out);
-        }
-        match &mut link.up {
-            Some(up) if link.outbox.is_empty() => {
-                up.used = now;
-                let conn = up.conn;
-                match out.send.last_mut() {
-                    Some((last, Slice::Input(span))) if *last == conn && span.end == line.start => {
-                        span.end = line.end;
-                    }
-                    _ => out.send.push((conn, Slice::Input(line))),
-                }
+        let link = &self.links[to.index()];
+        match (link.up, link.version_1) {
+            (Some(_), _) => {
+                self.counters.relayed += 1;
+                self.extend_feed(to, stream, seq);
             }
-            _ => {
-                let kept = link.outbox.keep(&bytes[line.range()], self.settings.outbox_bytes);
-                self.note_kept(to, kept, out);
-            }
+            (None, Some(conn)) => put_version_1(conn, text_of(line), out),
+            (None, None) => {} // it asks for it when it is back
         }
-    }
-
-    /// Without repair, what is missing in a stream when a later message comes is given up.
-    fn report_gap(&mut self, stream: u32, gap: Numbers, out: &mut Outputs) {
-        let Numbers { from, to } = gap;
-        self.counters.given_up = self.counters.given_up.saturating_add(to - from + 1);
-        let stream = self.streams.get(stream);
-        let (head, origin) =
-            (alloc::string::String::from_utf8_lossy(&stream.head).into_owned(), stream.name.origin);
-        out.report(
-            Severity::Error,
-            Source::Host(origin),
-            format_args!("GIVEN UP {head}{from} to {to}: they did not arrive here"),
-        );
     }
 }
 

@@ -61,23 +61,30 @@ mod client;
 mod data;
 mod digest;
 pub mod event;
+mod feed;
+pub mod journal;
 pub mod limits;
 mod link;
 pub mod node;
 mod peer;
 mod relay;
+mod repair;
 pub mod report;
 pub mod ring;
 mod session;
 pub mod settings;
 mod slots;
+mod status;
 mod stream;
 pub mod text;
 pub mod time;
+mod upkeep;
 mod watermark;
 pub mod wire;
 
-pub use event::{ConnId, Input, Outputs, Report, Severity, Slice, Source, Span};
+pub use event::{
+    ConnId, Input, LogFile, Outputs, Place, Prepare, Read, Report, Severity, Slice, Source, Span,
+};
 pub use node::{Counters, Identity, Node};
 pub use report::Refusal;
 pub use ring::{HostIndex, Ring, RingError, Scheme};

@@ -18,20 +18,24 @@ pub const NAME_MAX: usize = 32;
 /// Bytes of a session token.
 pub const TOKEN_MAX: usize = 32;
 
-/// Sessions that a host remembers; a `HELLO` beyond them is told to come again later.
-pub const SESSIONS_MAX: usize = 8192;
+/// Sessions that a host remembers; the first message of one more is told to come again later. What other hosts have
+/// taken is remembered beyond it.
+pub const SESSIONS_MAX: usize = 32_768;
 
 /// Holes in the numbers of one session, 16 bytes each; a number that would make another one is told to come again
 /// later. Other hosts see a hole for each number that was refused, as it does not travel.
 pub const SESSION_HOLES_MAX: usize = 1024;
 
-/// The last numbers of a session for which the text is remembered (as a hash), to tell a repeat from a conflict.
-/// 16 bytes each: with all sessions full, 128 MiB.
+/// The last numbers of a session for which it is remembered where the message stands, and its text (as a hash), to
+/// tell a repeat from a conflict. 32 bytes each.
 pub const SESSION_RECENT: usize = 1024;
 
-/// A session that is not used for so long (running time) gives way when there are too many: longer than any client
-/// goes on repeating, and short enough that one-message sessions, two a second, never fill the table.
-pub const SESSION_AGE: Duration = Duration::from_secs(3600);
+/// A session that is not used for so long (running time) is forgotten, if nobody can have anything of it any more
+/// that is not known here …
+pub const SESSION_AGE: Duration = Duration::from_secs(24 * 3600);
+
+/// … or already after this time, when there are too many.
+pub const SESSION_AGE_MIN: Duration = Duration::from_secs(3600);
 
 /// A client's time may be so far off this host's clock, in seconds.
 pub const CLIENT_SKEW_SECONDS: u64 = 12 * 3600;
@@ -51,7 +55,7 @@ pub const VERSION_1_SILENCE: Duration = Duration::from_secs(300);
 /// … and gets a `KEEPALIVE` so often.
 pub const VERSION_1_KEEPALIVE: Duration = Duration::from_secs(100);
 
-/// A host syncs so soon after it logged, whatever the level.
+/// A host syncs so soon after an append, whatever the level.
 pub const SYNC_WITHIN: Duration = Duration::from_millis(20);
 
 /// A watermark is told to the stream's origin after so many messages …
@@ -60,8 +64,50 @@ pub const TELL_MESSAGES: u64 = 512;
 /// … or after so long, whichever is first.
 pub const TELL_WITHIN: Duration = Duration::from_millis(100);
 
-/// How long lines for a host wait for it to have had all that went by its relay, when the way to it changes.
-pub const REROUTE: Duration = Duration::from_secs(1);
+/// What else of a host's watermarks has changed is told to every other host after this time at the latest.
+pub const TELL_ALL_WITHIN: Duration = Duration::from_secs(1);
+
+/// A host that is a window behind is waited for as long as it gets on by a sixteenth of a window in this time.
+pub const STUCK: Duration = Duration::from_secs(1);
+
+/// A host that knows that it lacks messages asks for them when nothing of that stream has come for so long.
+pub const WANT_AFTER: Duration = Duration::from_millis(50);
+
+/// Whoever was asked gets on with it in this time, or the next one is asked.
+pub const WANT_AGAIN: Duration = Duration::from_secs(1);
+
+/// After a host had to be served directly in place of its relay, the relay is not trusted with it for so long …
+pub const HOLD_DOWN: Duration = Duration::from_secs(1);
+
+/// … doubled at each relapse up to this …
+pub const HOLD_DOWN_MAX: Duration = Duration::from_secs(60);
+
+/// … and forgotten after so long without one.
+pub const HOLD_DOWN_FORGET: Duration = Duration::from_secs(3600);
+
+/// Bytes of the journal that are read at a time to serve a host, if a record is not longer.
+pub const SERVE_BYTES: u32 = 256 << 10;
+
+/// The journal remembers where in it how much of each stream stands, once in so many bytes.
+pub const INDEX_BYTES: u32 = 256 << 10;
+
+/// Bytes of a record that are not messages: marks, what was passed over.
+pub const NOTES_BYTES: u32 = 8 << 10;
+
+/// Bytes of the journal that one byte of a client's line can become: the longest head in front of the shortest line.
+pub const LINE_GROWTH: u32 = 40;
+
+/// access.log is synced, and where it stands is noted in the journal, so soon after something was logged.
+pub const MARK_WITHIN: Duration = Duration::from_secs(1);
+
+/// How often it is looked whether segments can be released and sessions forgotten, if nothing calls for it sooner.
+pub const UPKEEP: Duration = Duration::from_secs(10);
+
+/// Room for another segment is asked for again after this time.
+pub const PREPARE_AGAIN: Duration = Duration::from_secs(1);
+
+/// Streams that a host knows: every incarnation of every host, for ever, at some hundred bytes each.
+pub const STREAMS_MAX: usize = 65_536;
 
 /// An orderly stop takes at most this; then the node stops with what is left undone.
 pub const STOP: Duration = Duration::from_secs(4);
@@ -69,13 +115,18 @@ pub const STOP: Duration = Duration::from_secs(4);
 /// Bytes of a refused line that error.log shows, before escaping.
 pub const EXCERPT_MAX: usize = 64;
 
-/// Incarnations of one origin (or of one origin for this host alone) whose streams a host keeps apart. Only the last
-/// can still grow; the one before may still be on its way through a relay.
-pub const INCARNATIONS_MAX: usize = 8;
+/// Former incarnations that the first message of a new one names: there is one, unless copies of a journal ran.
+pub const NAMED_MAX: usize = 8;
 
 /// Answers of one client that wait for a level, where `OK`s that wait for the same count once. A client beyond it
 /// sends faster than it may and is closed with `ERR 300`.
 pub const ANSWERS_MAX: usize = 16_384;
+
+/// Searches for a text in the journal at one time.
+pub const FINDS_MAX: usize = 4;
+
+/// Messages that a search tells, the newest.
+pub const FOUND_MAX: usize = 100;
 
 /// The highest number that a client may begin its session with; far from where counting would overflow.
 pub const SESSION_NEXT_MAX: u64 = 1_000_000_000_000_000_000;

@@ -13,13 +13,13 @@
 
 use crate::broadcast::{OWN, Path};
 use crate::event::{ConnId, Outputs, Severity, Slice, Source, Span};
-use crate::limits::{HANDSHAKE, HANDSHAKES_MAX, PROBE, VERSION_1_KEEPALIVE, VERSION_1_SILENCE};
+use crate::feed::Feeds;
+use crate::limits::{HANDSHAKE, HANDSHAKES_MAX, PROBE, TELL_WITHIN, VERSION_1_KEEPALIVE, VERSION_1_SILENCE};
 use crate::node::Node;
 use crate::peer::{Peer, Phase};
-use crate::report::Excerpt;
+use crate::report::{Excerpt, Refusal};
 use crate::ring::HostIndex;
 use crate::settings::Connect;
-use crate::stream::Numbers;
 use crate::time::Time;
 use crate::wire::{Hello, HelloForm};
 use alloc::vec::Vec;
@@ -37,14 +37,21 @@ pub(crate) struct Link {
     pub(crate) redial_at: Time,
     /// It was dialled, or was up, once since the start.
     tried: bool,
-    /// What the host has told to have of this host's own stream …
-    pub(crate) told: Option<Told>,
-    /// … but for these.
-    pub(crate) gone: Option<Numbers>,
+    /// What the host has told last to have of each stream.
+    pub(crate) told: Vec<Told>,
+    /// What it was told last that we have.
+    told_to: Vec<Told>,
+    /// What it had of our own stream before the last handshake.
+    told_before: Told,
+    /// What it is sent.
+    pub(crate) feeds: Feeds,
+    /// It was never far behind since it caught up: clients wait for it.
+    pub(crate) keeps_up: bool,
     /// A host that is a window behind: where it stood, and since when.
     pub(crate) behind: Option<(u64, Time)>,
-    pub(crate) outbox: Outbox,
     pub(crate) path: Path,
+    /// Since when it is up or down.
+    pub(crate) since: Time,
     /// A connection of this name that speaks version 1.
     pub(crate) version_1: Option<ConnId>,
 }
@@ -60,68 +67,39 @@ pub(crate) struct Up {
     pub(crate) used: Time,
 }
 
-/// Watermarks as another host told them last, higher or lower than before.
+/// The watermarks of a host for a stream, as they were told last: higher or lower than before.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(crate) struct Told {
     pub(crate) journaled: u64,
     pub(crate) synced: u64,
 }
 
-/// Lines that wait for a host, within a bound. Once one did not fit, none is taken until it was emptied: what is
-/// missing is one piece.
-#[derive(Debug, Default)]
-pub(crate) struct Outbox {
-    bytes: Vec<u8>,
-    dropped: u64,
-}
-
-/// What became of lines given to an outbox.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Kept {
-    /// They wait.
-    Kept,
-    /// They did not fit.
-    Dropped {
-        /// How many.
-        lines: u64,
-        /// They are the first.
-        first: bool,
-    },
-}
-
 impl Link {
-    /// Whether the host has all of these messages of our own stream on its disk.
-    pub(crate) fn has_synced(&self, numbers: Numbers) -> bool {
-        let told = self.told.is_some_and(|told| told.synced >= numbers.to);
-        told && !self.gone.is_some_and(|gone| gone.overlap(numbers))
+    /// What the host has told last to have of a stream.
+    pub(crate) fn told(&self, stream: u32) -> Told {
+        self.told.get(stream as usize).copied().unwrap_or_default()
+    }
+
+    pub(crate) fn set_told(&mut self, stream: u32, told: Told) {
+        set(&mut self.told, stream, told);
+    }
+
+    /// What the host was told last of a stream.
+    pub(crate) fn told_to(&self, stream: u32) -> Told {
+        self.told_to.get(stream as usize).copied().unwrap_or_default()
+    }
+
+    pub(crate) fn set_told_to(&mut self, stream: u32, told: Told) {
+        set(&mut self.told_to, stream, told);
     }
 }
 
-impl Outbox {
-    pub(crate) fn is_empty(&self) -> bool {
-        self.bytes.is_empty()
+fn set(told: &mut Vec<Told>, stream: u32, at: Told) {
+    let stream = stream as usize;
+    if stream >= told.len() {
+        told.resize(stream + 1, Told::default());
     }
-
-    /// How many messages wait.
-    pub(crate) fn messages(&self) -> u64 {
-        memchr::memchr_iter(b'\n', &self.bytes).count() as u64
-    }
-
-    pub(crate) fn keep(&mut self, lines: &[u8], bound_bytes: u32) -> Kept {
-        let first = self.dropped == 0;
-        if first && self.bytes.len() + lines.len() <= bound_bytes as usize {
-            self.bytes.extend_from_slice(lines);
-            return Kept::Kept;
-        }
-        let lines = memchr::memchr_iter(b'\n', lines).count() as u64;
-        self.dropped += lines;
-        Kept::Dropped { lines, first }
-    }
-
-    pub(crate) fn empty_into(&mut self, out: &mut Vec<u8>) {
-        out.extend_from_slice(&self.bytes);
-        *self = Outbox::default();
-    }
+    told[stream] = at;
 }
 
 impl Node {
@@ -268,10 +246,12 @@ impl Node {
         self.set_phase(conn, Phase::Telling, now + HANDSHAKE);
     }
 
-    /// A handshake begins anew what a host has told.
+    /// A handshake begins anew what a host has told, and what it was told.
     fn forget_told(&mut self, host: HostIndex) {
         let link = &mut self.links[host.index()];
-        (link.told, link.gone) = (None, None);
+        link.told_before = link.told(OWN);
+        link.told.clear();
+        link.told_to.clear();
     }
 
     /// Our `HELLO` was answered.
@@ -296,17 +276,19 @@ impl Node {
         if dialed {
             self.tell_all_to(conn, host, out);
         }
-        let last = self.streams.get(OWN).journaled;
         let link = &mut self.links[host.index()];
-        (link.attempt, link.tried) = (0, true);
-        let assumed = Told { journaled: link.assumed_watermark(last), synced: 0 };
-        link.told.get_or_insert(assumed);
+        (link.attempt, link.tried, link.since) = (0, true, now);
+        (link.keeps_up, link.behind, link.feeds) = (false, None, Feeds::default());
         let before = link.up.replace(Up { conn, agrees, incarnation, used: now });
-        link.hold_for_relayed(now);
+        let told_before = link.told_before;
         if let Some(before) = before {
             self.close_peer(before.conn, out);
         }
-        self.tell_what_rose(now, host);
+        self.report_if_restored(host, told_before, out);
+        self.begin_path(now, host);
+        self.servers_link_up(now, host, out);
+        // What has risen since the watermarks were told.
+        self.tell_all_at.get_or_insert(now + TELL_WITHIN);
         let how = if dialed { "dialled" } else { "accepted" };
         out.report(
             Severity::Info,
@@ -329,7 +311,7 @@ impl Node {
         let Some(peer) = self.peers.remove(conn) else { return };
         if !rest.is_empty() && !peer.lines.skipping && peer.phase == Phase::Version1 {
             self.counters.refused += 1;
-            out.report_refused(Source::Conn(conn), crate::report::Refusal::Unterminated, rest);
+            out.report_refused(Source::Conn(conn), Refusal::Unterminated, rest);
         }
         let Some(host) = peer.host.or(peer.dialed) else {
             if peer.phase == Phase::Greeting {
@@ -366,8 +348,9 @@ impl Node {
     ) {
         let link = &mut self.links[host.index()];
         let Some(up) = link.up.take_if(|up| up.conn == conn) else { return };
-        link.path.hold = None;
-        link.behind = None;
+        (link.feeds, link.since) = (Feeds::default(), now);
+        link.path.link_down();
+        self.servers_link_down(now, host);
         let incarnation = up.incarnation;
         out.report(
             Severity::Warning,
@@ -473,12 +456,23 @@ impl Node {
         }
     }
 
+    /// Whether a host lacks something that is here, or has something that is lacking here.
+    fn is_unequal(&self, host: HostIndex) -> bool {
+        let told = |stream: u32| self.links[host.index()].told(stream);
+        let differs = |stream: u32| {
+            let (told, here) = (told(stream), self.watermark(stream));
+            let is_for = self.streams.get(stream).name.is_for(host);
+            is_for && !self.is_finished(stream) && told.journaled != here.journaled
+        };
+        (0..self.streams.len()).any(differs)
+    }
+
     /// Whether a host is to be dialled as soon as its pause is over.
     pub(crate) fn wants_dial(&self, host: HostIndex) -> bool {
         let link = &self.links[host.index()];
         let wanted = match self.settings.connect {
             Connect::Always => true,
-            Connect::OnDemand => !link.tried || !link.outbox.is_empty(),
+            Connect::OnDemand => !link.tried || self.is_unequal(host),
         };
         // A connection that we dialled and close must be gone before the next.
         let is_busy = |p: &Peer| p.dialed == Some(host) || (p.host == Some(host) && p.is_greeting());

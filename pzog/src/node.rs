@@ -2,8 +2,10 @@
 
 use crate::broadcast::Own;
 use crate::client::Client;
-use crate::event::{ConnId, Input, Outputs, Severity, Source};
-use crate::limits::{STOP, SYNC_WITHIN};
+use crate::event::{ConnId, Input, Outputs, Place, Severity, Source};
+use crate::journal::Recovered;
+use crate::journal::writer::Journal;
+use crate::limits::{LINE_GROWTH, STOP, SYNC_WITHIN};
 use crate::link::Link;
 use crate::peer::{Peer, Phase};
 use crate::relay::{Way, ways};
@@ -11,9 +13,12 @@ use crate::ring::{HostIndex, Ring};
 use crate::session::{Sessions, Token};
 use crate::settings::Settings;
 use crate::slots::Slots;
-use crate::stream::Streams;
+use crate::status::Find;
+use crate::stream::{Stream, Streams};
 use crate::time::{Now, Stamp, Time};
+use crate::upkeep::Settling;
 use crate::wire::StreamName;
+use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use rand::SeedableRng;
@@ -49,8 +54,6 @@ pub struct Counters {
     pub given_up: u64,
     /// Lines that were not accepted.
     pub refused: u64,
-    /// Messages for a host that is not linked that did not fit into its outbox.
-    pub dropped: u64,
 }
 
 /// One host of the ring as a state machine.
@@ -72,16 +75,47 @@ pub struct Node {
     pub(crate) sessions: Sessions,
     /// The newest connection that named each token.
     pub(crate) tokens: BTreeMap<Token, ConnId>,
+    pub(crate) journal: Journal,
     pub(crate) sync: Sync,
+    /// The journal takes what may come in this turn.
+    pub(crate) has_room: bool,
+    /// Bytes of the head of the last segment.
+    pub(crate) snapshot_bytes: u32,
+    /// What of each stream was in the journal when this turn began, if the index wants to know.
+    pub(crate) journaled_before_turn: Option<Box<[u64]>>,
+    /// When access.log is to be marked.
+    pub(crate) mark_at: Option<Time>,
+    pub(crate) upkeep_at: Option<Time>,
+    pub(crate) settling: Option<Settling>,
+    /// There was no journal: what was before is before this host's time.
+    pub(crate) is_fresh: bool,
+    /// The time of this turn, that of the first one, and how long earlier lives were.
+    pub(crate) now: Time,
+    pub(crate) born: Time,
+    pub(crate) ran_seconds: u64,
+    /// Segments that recovery could not use.
+    dead: Vec<u64>,
+    /// The number of the last read of the journal.
+    pub(crate) reads: u32,
+    /// Up to where damage of the journal was reported.
+    pub(crate) damage_told: Place,
+    /// Searches in the journal that are under way.
+    pub(crate) finds: Vec<Find>,
+    /// When to look for what is lacking.
+    pub(crate) repair_at: Option<Time>,
     /// Clients that wait for answers.
     pub(crate) waiting: Vec<ConnId>,
     /// Some of them may get theirs now.
     pub(crate) release: bool,
     /// When the oldest answer that waits for other hosts is overdue.
     pub(crate) overdue_at: Option<Time>,
+    /// Streams whose watermark a sync has raised, kept for its memory.
+    raised: Vec<u32>,
     /// Streams whose watermark their origin is to be told, and when.
     pub(crate) due: Vec<u32>,
     pub(crate) tell_at: Option<Time>,
+    /// When all others are to be told what has changed.
+    pub(crate) tell_all_at: Option<Time>,
     /// When idle clients are looked for next.
     idle_at: Option<Time>,
     stopping: Option<Stopping>,
@@ -90,7 +124,7 @@ pub struct Node {
     pub(crate) counters: Counters,
 }
 
-/// How far the lines of access.log are on their way to the disk, counted in lines.
+/// How far the journal is on its way to the disk, counted in records.
 #[derive(Debug, Default)]
 pub(crate) struct Sync {
     pub(crate) written: u64,
@@ -99,12 +133,10 @@ pub(crate) struct Sync {
     /// Somebody waits for what was written: sync in this turn.
     pub(crate) urgent: bool,
     at: Option<Time>,
-    /// A sync has failed: there will be no other.
-    has_failed: bool,
 }
 
 impl Sync {
-    /// How many lines are synced, or will be when the sync under way ends.
+    /// How many records are synced, or will be when the sync under way ends.
     pub(crate) fn covered(&self) -> u64 {
         self.syncing.unwrap_or(self.synced)
     }
@@ -120,12 +152,16 @@ struct Stopping {
 }
 
 impl Node {
-    /// A node that has just started. Give it [`Input::Deadline`] first: it dials its peers.
+    /// A node that has just started, with what was recovered of its journal ([`Recovered::default`] if there was
+    /// none). All of that is on the disk, access.log has been brought to what it says, and the segment that
+    /// [`Recovered::first_segment`] names is ready, of the size that the settings say. Give the node
+    /// [`Input::LogOpened`] first, then [`Input::Deadline`]: it dials its peers.
     #[must_use]
-    pub fn new(identity: Identity, settings: Settings) -> Node {
+    pub fn new(identity: Identity, settings: Settings, recovered: Recovered) -> Node {
         let Identity { ring, me, incarnation, process, seed } = identity;
-        let mut streams = Streams::default();
-        streams.open(StreamName { origin: me, addressee: None, incarnation }, &ring);
+        let (is_fresh, first) = (recovered.is_empty(), recovered.first_segment());
+        let Recovered { mut streams, sessions, segments, index, mark, running_seconds, dead, .. } = recovered;
+        streams.set_own(Stream::new(StreamName { origin: me, addressee: None, incarnation }, &ring));
         let from_me = ways(&ring);
         let mut ways_by_host = alloc::vec![Way::Direct { wrapping: 0, charge: None }; ring.len()];
         for (i, way) in from_me.into_iter().enumerate() {
@@ -133,18 +169,36 @@ impl Node {
         }
         Node {
             own: Own::default(),
+            journal: Journal::new(segments, index, first, settings.segment_bytes, mark),
+            has_room: true,
+            snapshot_bytes: 0,
+            journaled_before_turn: None,
+            mark_at: None,
+            upkeep_at: None,
+            settling: None,
+            is_fresh,
+            now: Time(0),
+            born: Time(0),
+            ran_seconds: running_seconds,
+            dead,
+            reads: 0,
+            damage_told: Place::default(),
+            finds: Vec::new(),
+            repair_at: None,
             links: ring.hosts().map(|_| Link::default()).collect(),
             ways: ways_by_host,
             clients: Slots::default(),
             peers: Slots::default(),
-            sessions: Sessions::default(),
+            sessions,
             tokens: BTreeMap::new(),
             sync: Sync::default(),
             waiting: Vec::new(),
             release: false,
             overdue_at: None,
+            raised: Vec::new(),
             due: Vec::new(),
             tell_at: None,
+            tell_all_at: None,
             idle_at: None,
             stopping: None,
             stamp: (u64::MAX, Stamp::of_utc_seconds(0)),
@@ -169,10 +223,16 @@ impl Node {
     /// lines were consumed (0 for other inputs).
     pub fn handle(&mut self, now: Now, input: Input<'_>, out: &mut Outputs) -> usize {
         out.clear();
+        self.begin_turn(now.mono, &input, out);
         let mut consumed = 0;
+        let mut lines: &[u8] = &[];
         match input {
             Input::ClientLines { conn, bytes } => consumed = self.client_lines(now, conn, bytes, out),
-            Input::PeerLines { conn, bytes } => consumed = self.peer_lines(now, conn, bytes, out),
+            Input::PeerLines { conn, bytes } => {
+                consumed = self.peer_lines(now, conn, bytes, out);
+                lines = bytes;
+            }
+            Input::JournalRead { id, bytes } => self.journal_read(now.mono, id, bytes, out),
             Input::ClientConnected { conn } => self.client_connected(now.mono, conn, out),
             Input::ClientFinished { conn, rest } => self.client_finished(conn, rest, out),
             Input::ClientClosed { conn, rest } => self.client_closed(conn, rest, out),
@@ -180,13 +240,33 @@ impl Node {
             Input::PeerDialed { conn, host } => self.peer_dialed(now.mono, conn, host, out),
             Input::DialFailed { host } => self.dial_failed(now.mono, host),
             Input::PeerClosed { conn, rest } => self.peer_closed(now.mono, conn, rest, out),
-            Input::Synced { ok } => self.synced(now.mono, ok, out),
+            Input::Blocked { conn } => self.set_blocked(conn, true),
+            Input::Drained { conn } => self.set_blocked(conn, false),
+            Input::Synced => self.synced(now.mono, out),
+            Input::Marked { log } => self.marked(log, out),
+            Input::LogOpened { log } => self.log_opened(log, out),
+            Input::Prepared { ok } => self.prepared(now.mono, ok, out),
             Input::Reconfigured { settings } => self.reconfigure(now.mono, settings),
             Input::Stop => self.stop(now.mono),
             Input::Deadline => {}
         }
-        self.finish_turn(now.mono, out);
+        self.finish_turn(now.mono, lines, out);
         consumed
+    }
+
+    /// Makes room for whatever this turn's input may add to the journal.
+    fn begin_turn(&mut self, now: Time, input: &Input<'_>, out: &mut Outputs) {
+        if self.now == Time(0) {
+            self.born = now;
+            out.release.append(&mut self.dead);
+        }
+        self.now = now;
+        match input {
+            Input::ClientLines { bytes, .. } => self.make_room(bytes, LINE_GROWTH, out),
+            // What version 1 peers say grows, too; what others say stands as it is.
+            Input::PeerLines { bytes, .. } => self.make_room(bytes, 2, out),
+            _ => self.make_room(b"", 0, out),
+        }
     }
 
     /// All hosts but this one.
@@ -207,7 +287,6 @@ impl Node {
     pub(crate) fn log(&mut self, stamp_and_text: &[&[u8]], out: &mut Outputs) {
         stamp_and_text.iter().for_each(|part| out.log.extend_from_slice(part));
         out.log.push(b'\n');
-        self.sync.written += 1;
         self.counters.logged += 1;
     }
 
@@ -216,12 +295,16 @@ impl Node {
     }
 
     /// What every turn ends with, whatever its input was.
-    fn finish_turn(&mut self, now: Time, out: &mut Outputs) {
+    fn finish_turn(&mut self, now: Time, lines: &[u8], out: &mut Outputs) {
         self.send_own(now, out);
         self.tend_links(now, out);
-        self.settle_paths(now, out);
-        self.tell_watermarks(now, out);
+        self.settle_paths(now);
+        self.tend_repair(now, out);
+        self.put_record(now, lines, out);
         self.begin_sync(now, out);
+        self.tell_watermarks(now, out);
+        self.serve(out);
+        self.tend_upkeep(now, out);
         if self.release || self.overdue_at.is_some_and(|at| at <= now) {
             self.release_answers(now, out);
         }
@@ -235,46 +318,39 @@ impl Node {
         let stop = self.stopping.map(|s| s.deadline);
         let sync = self.sync.at.filter(|_| self.sync.syncing.is_none());
         let window = self.own.window_until;
-        let at = [self.links_deadline(), self.tell_at, sync, self.overdue_at, self.idle_at, stop, window];
-        at.into_iter().flatten().min().map(|at| at.max(now))
+        let mark = self.mark_at.filter(|_| !self.journal.is_marking());
+        let due = [self.links_deadline(), self.tell_at, self.tell_all_at, self.overdue_at, self.repair_at];
+        let kept = [sync, mark, self.journal.deadline(), self.upkeep_at, self.paths_deadline(now)];
+        let ends = [self.idle_at, stop, window];
+        due.into_iter().chain(kept).chain(ends).flatten().min().map(|at| at.max(now))
     }
 
     /// Asks for a sync if somebody waits for one, or it is time.
     fn begin_sync(&mut self, now: Time, out: &mut Outputs) {
         let sync = &mut self.sync;
-        if sync.has_failed || sync.written == sync.covered() {
+        if sync.written == sync.covered() {
             return;
         }
         let at = *sync.at.get_or_insert(now + SYNC_WITHIN);
         if sync.syncing.is_none() && (sync.urgent || at <= now) {
             *sync = Sync { syncing: Some(sync.written), urgent: false, at: None, ..*sync };
             self.streams.sync_begins();
+            self.journal.sync_begins();
+            self.sync_own_begins();
             out.sync = true;
         }
     }
 
-    fn synced(&mut self, now: Time, ok: bool, out: &mut Outputs) {
+    fn synced(&mut self, now: Time, out: &mut Outputs) {
         let Some(written) = self.sync.syncing.take() else { return };
-        if !ok {
-            return self.sync_failed(now, out);
-        }
         self.sync.synced = written;
         self.release = true;
-        let mut raised = Vec::new();
+        self.journal.sync_ends();
+        let mut raised = core::mem::take(&mut self.raised);
         self.streams.sync_ends(|stream| raised.push(stream));
-        raised.into_iter().for_each(|stream| self.watermark_rose(now, stream));
-    }
-
-    /// What the disk has is not known any more: nobody is told that it has anything, and this node ends.
-    fn sync_failed(&mut self, now: Time, out: &mut Outputs) {
-        out.report(
-            Severity::Error,
-            Source::Node,
-            format_args!("SYNC FAILED: what was logged since the last sync may not be on the disk; stopping"),
-        );
-        self.sync = Sync { has_failed: true, at: None, ..core::mem::take(&mut self.sync) };
-        self.drop_waiting_clients(out);
-        self.stop(now);
+        raised.drain(..).for_each(|stream| self.watermark_rose(now, stream));
+        self.raised = raised;
+        self.sync_own_ends(now, out);
     }
 
     /// New settings hold at once, also for what was due by the old ones.
@@ -306,26 +382,15 @@ impl Node {
         }
     }
 
-    /// The last words of a node: what it leaves undone, and what it has counted.
+    /// The last words of a node: what it has counted.
     fn account(&mut self, out: &mut Outputs) {
-        for host in self.others() {
-            let messages = self.links[host.index()].outbox.messages();
-            self.counters.dropped += messages;
-            if messages > 0 {
-                out.report(
-                    Severity::Error,
-                    Source::Host(host),
-                    format_args!("GIVEN UP {messages} messages that waited for this host when we stopped"),
-                );
-            }
-        }
-        let Counters { taken, logged, relayed, repeats, given_up, refused, dropped } = self.counters;
+        let Counters { taken, logged, relayed, repeats, given_up, refused } = self.counters;
         out.report(
             Severity::Info,
             Source::Node,
             format_args!(
                 "COUNTED taken={taken} logged={logged} relayed={relayed} repeats={repeats} given_up={given_up} \
-                 refused={refused} dropped={dropped}"
+                 refused={refused}"
             ),
         );
     }

@@ -5,7 +5,7 @@ use crate::limits::{HANDSHAKE, VERSION_1_KEEPALIVE, VERSION_1_SILENCE};
 use crate::node::Node;
 use crate::report::{Excerpt, Refusal};
 use crate::ring::HostIndex;
-use crate::settings::Connect;
+use crate::settings::{Connect, Level};
 use crate::text;
 use crate::time::{Now, Stamp, Time};
 use crate::wire::{LineReader, PeerLine};
@@ -137,11 +137,17 @@ impl Node {
                 self.send_text(conn, b"ACK\r\n", out);
             }
             (Some(PeerLine::Ack), _) if was_up => {
-                peer.unanswered = None;
+                let (host, sent) = (peer.host, peer.unanswered.take());
+                if let (Some(host), Some(sent)) = (host, sent) {
+                    self.settle_hears(host, sent);
+                }
                 self.link_lives(conn, out);
             }
+            (Some(PeerLine::Want(rest)), Phase::Up) => self.peer_want(now.mono, conn, rest, line, out),
+            (Some(PeerLine::Enough(rest)), _) if was_up => self.peer_enough(conn, rest, line, out),
+            (Some(PeerLine::Want(_)), _) if was_up => {} // it leaves, or we do
             (Some(PeerLine::Gone(rest)), _) if was_up || phase == Phase::Telling => {
-                self.peer_gone(conn, rest, line, out);
+                self.peer_gone(now.mono, conn, rest, line, out);
             }
             (Some(PeerLine::Bye(why)), _) => self.peer_bye(now.mono, conn, why, out),
             _ => self.refuse_peer_line(conn, Refusal::UnknownVerb, line, out),
@@ -223,7 +229,10 @@ impl Node {
             ([wrapping @ b'0'..=b'2', text @ ..], _) => match text::check(text) {
                 Ok(()) => {
                     let stamp = self.stamp(now);
-                    self.take_wrapped(now.mono, wrapping - b'0', &stamp, text, out);
+                    if !self.has_room {
+                        return self.refuse_peer_line(conn, Refusal::JournalFull, line, out);
+                    }
+                    self.take_wrapped(now.mono, wrapping - b'0', &stamp, text, Level::Journaled, out);
                     let ok = out.put_bytes(&[b"OK\r\n"]);
                     out.answer.push((conn, ok)); // once it is logged
                 }
@@ -324,12 +333,6 @@ impl Node {
             _ => p.deadline,
         };
         let of_host = |h: HostIndex| self.wants_dial(h).then(|| self.links[h.index()].redial_at);
-        let holds = self.links.iter().filter_map(|l| l.path.hold).map(|(_, at)| at);
-        self.peers
-            .iter()
-            .filter_map(|(_, p)| of_peer(p))
-            .chain(self.others().filter_map(of_host))
-            .chain(holds)
-            .min()
+        self.peers.iter().filter_map(|(_, p)| of_peer(p)).chain(self.others().filter_map(of_host)).min()
     }
 }

@@ -33,6 +33,10 @@ pub enum Refusal {
     SessionKnown,
     /// Too many sessions, or too many holes in one.
     SessionsFull,
+    /// The disk has no room for the journal.
+    JournalFull,
+    /// Others look for texts just now.
+    TooManySearches,
     /// Too many lines of this client wait for their answers.
     TooManyUnanswered,
     /// Too many clients.
@@ -47,8 +51,8 @@ pub enum Refusal {
     UnknownOrigin,
     /// A message in a stream that is for another host.
     NotForUs,
-    /// A message that comes neither from its origin nor from that one's relay to us.
-    NotFromThere,
+    /// No message here has that name.
+    UnknownMessage,
 }
 
 impl Refusal {
@@ -56,14 +60,12 @@ impl Refusal {
     #[must_use]
     pub fn code(self) -> u16 {
         match self {
-            Refusal::SessionsFull | Refusal::ClientsFull | Refusal::Stopping => 300,
+            Refusal::SessionsFull | Refusal::ClientsFull | Refusal::Stopping | Refusal::JournalFull => 300,
+            Refusal::TooManySearches => 300,
             Refusal::Idle | Refusal::Replaced | Refusal::TooManyUnanswered => 300,
             Refusal::BareLf | Refusal::Unterminated | Refusal::UnknownVerb | Refusal::BadHello => 400,
-            Refusal::Malformed
-            | Refusal::BadTime
-            | Refusal::UnknownOrigin
-            | Refusal::NotForUs
-            | Refusal::NotFromThere => 400,
+            Refusal::Malformed | Refusal::BadTime | Refusal::UnknownOrigin | Refusal::NotForUs => 400,
+            Refusal::UnknownMessage => 404,
             Refusal::Conflict | Refusal::SessionKnown => 409,
             Refusal::TimeOff => 410,
             Refusal::LineTooLong | Refusal::Text(BadText::TooLong { .. }) => 413,
@@ -95,9 +97,11 @@ impl fmt::Display for Refusal {
             Refusal::Idle => f.write_str("no line for too long"),
             Refusal::Replaced => f.write_str("a newer connection uses this session"),
             Refusal::UnknownOrigin => f.write_str("message of a host that is not in this ring"),
-            Refusal::NotFromThere => {
-                f.write_str("this host is neither the message's origin nor its relay to us")
+            Refusal::UnknownMessage => {
+                f.write_str("no such message is known here; WHO wants: <stream>.<number>")
             }
+            Refusal::TooManySearches => f.write_str("too many searches at once"),
+            Refusal::JournalFull => f.write_str("the disk has no room for the journal"),
             Refusal::NotForUs => f.write_str("message for another host"),
         }
     }

@@ -42,7 +42,10 @@ impl Scheme {
 /// The ordered hosts and the scheme: what all hosts of a ring must agree on.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Ring {
+    /// The hosts in ring order, then the retired ones.
     names: Vec<String>,
+    /// How many of them are not retired.
+    active: usize,
     scheme: Scheme,
 }
 
@@ -83,25 +86,40 @@ impl Ring {
         if names.is_empty() {
             return Err(RingError::Empty);
         }
-        if names.len() > HOSTS_MAX {
-            return Err(RingError::TooMany);
-        }
-        for (i, name) in names.iter().enumerate() {
-            if !is_name(name.as_bytes()) {
-                return Err(RingError::BadName(name.clone()));
-            }
-            if names[..i].contains(name) {
-                return Err(RingError::DoubledName(name.clone()));
-            }
-        }
-        Ok(Ring { names, scheme })
+        let active = names.len();
+        Ring { names: Vec::new(), active, scheme }.with_names(names)
     }
 
-    /// How many hosts there are, N.
+    /// Adds hosts that are gone for good: they have no place in the ring and no claim to anything, but what they
+    /// said before still passes.
+    ///
+    /// # Errors
+    /// What is wrong with the names.
+    pub fn with_retired(self, names: Vec<String>) -> Result<Ring, RingError> {
+        self.with_names(names)
+    }
+
+    fn with_names(mut self, names: Vec<String>) -> Result<Ring, RingError> {
+        for name in names {
+            if !is_name(name.as_bytes()) {
+                return Err(RingError::BadName(name));
+            }
+            if self.names.contains(&name) {
+                return Err(RingError::DoubledName(name));
+            }
+            self.names.push(name);
+        }
+        if self.names.len() > HOSTS_MAX {
+            return Err(RingError::TooMany);
+        }
+        Ok(self)
+    }
+
+    /// How many hosts there are, N, without the retired ones.
     #[must_use]
     #[expect(clippy::len_without_is_empty, reason = "a ring is never empty")]
     pub fn len(&self) -> usize {
-        self.names.len()
+        self.active
     }
 
     /// The scheme.
@@ -110,9 +128,15 @@ impl Ring {
         self.scheme
     }
 
-    /// All hosts in ring order.
+    /// All hosts in ring order, without the retired ones.
     pub fn hosts(&self) -> impl Iterator<Item = HostIndex> + use<> {
-        (0..self.names.len()).map(|i| HostIndex(i as u8))
+        (0..self.active).map(|i| HostIndex(i as u8))
+    }
+
+    /// Whether a host is gone for good.
+    #[must_use]
+    pub fn is_retired(&self, host: HostIndex) -> bool {
+        host.index() >= self.active
     }
 
     /// A host's name.
@@ -121,10 +145,11 @@ impl Ring {
         &self.names[host.index()]
     }
 
-    /// The host of a name, which is compared byte for byte.
+    /// The host of a name, which is compared byte for byte; a retired one, too.
     #[must_use]
     pub fn find(&self, name: &[u8]) -> Option<HostIndex> {
-        self.hosts().find(|h| self.name(*h).as_bytes() == name)
+        let at = self.names.iter().position(|n| n.as_bytes() == name)?;
+        Some(HostIndex(at as u8))
     }
 
     /// The +`offset` peer of `host`: *(host + offset) mod N*.
@@ -136,7 +161,8 @@ impl Ring {
     /// A digest of the names in order and the scheme (FNV-1a, 64 bits), by which two hosts see that they agree.
     #[must_use]
     pub fn digest(&self) -> u64 {
-        let bytes = self.names.iter().flat_map(|n| n.bytes().chain(*b"\n")).chain(self.scheme.word().bytes());
+        let names = &self.names[..self.active];
+        let bytes = names.iter().flat_map(|n| n.bytes().chain(*b"\n")).chain(self.scheme.word().bytes());
         fnv1a(bytes)
     }
 }

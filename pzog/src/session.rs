@@ -1,8 +1,14 @@
-//! Client sessions: which numbers of which session are known here, so that a repeat, through whatever host, is
+//! Client sessions: which numbers of which session are journaled here, so that a repeat, through whatever host, is
 //! logged once.
+//!
+//! The numbers are part of the journal: each head of a segment tells them, and each message says its own. They are
+//! bounded where a message enters the ring; what other hosts have taken is remembered beyond the bounds.
 
-use crate::limits::{SESSION_AGE, SESSION_HOLES_MAX, SESSION_RECENT, SESSIONS_MAX, TOKEN_MAX};
-use crate::time::Time;
+use crate::digest::fnv1a;
+use crate::limits::{
+    SESSION_AGE, SESSION_AGE_MIN, SESSION_HOLES_MAX, SESSION_RECENT, SESSIONS_MAX, TOKEN_MAX,
+};
+use crate::stream::Numbers;
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
 
@@ -29,50 +35,80 @@ impl Token {
     }
 }
 
+/// Where a message stands.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct At {
+    pub(crate) stream: u32,
+    pub(crate) seq: u64,
+}
+
 /// What became of a number.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Noted {
     /// It was not known before.
     New,
-    /// It was known, and as far as is remembered with the same time and text.
-    Repeat,
+    /// It was known, and as far as is remembered with the same time and text, by the message there.
+    Repeat(Option<At>),
     /// It was known with another time or text.
     Conflict,
     /// It would make one hole too many.
     TooManyHoles,
 }
 
+/// What tells two messages with one number apart.
+pub(crate) fn content(stamp: &[u8], text: &[u8]) -> u64 {
+    fnv1a(stamp.iter().chain(text).copied())
+}
+
+/// Stands for the content of a line that was refused.
+pub(crate) const REFUSED: u64 = 0;
+
 /// One session's numbers.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Session {
     token: Token,
     /// Known numbers as inclusive ranges, ascending, never touching.
     known: Vec<(u64, u64)>,
-    /// Number and content of the last ones.
-    recent: VecDeque<(u64, u64)>,
-    used: Time,
+    /// The last ones.
+    recent: VecDeque<Recent>,
+    /// When it was used, in seconds of running time of all lives of this journal.
+    used: u64,
+    /// The snapshot that is being read has not named it yet.
+    is_stale: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Recent {
+    number: u64,
+    content: u64,
+    at: Option<At>,
 }
 
 impl Session {
+    fn new(token: Token, used: u64) -> Session {
+        Session { token, known: Vec::new(), recent: VecDeque::new(), used, is_stale: false }
+    }
+
     /// All numbers up to this one are known.
     pub(crate) fn known_upto(&self) -> u64 {
         self.known.first().filter(|(first, _)| *first == 1).map_or(0, |(_, last)| *last)
     }
 
-    fn note(&mut self, number: u64, content: u64) -> Noted {
+    fn note(&mut self, new: Recent, holes_max: usize) -> Noted {
+        let Recent { number, content, .. } = new;
         // The common case: the next number of the only range.
         let at = match self.known.last() {
             Some((first, last)) if number > *last || number >= *first => self.known.len() - 1,
             _ => match self.known.partition_point(|(first, _)| *first <= number) {
-                0 => return self.insert_before(0, number, content),
+                0 => return self.insert_before(0, new, holes_max),
                 n => n - 1,
             },
         };
         let (_, last) = self.known[at];
         if number <= last {
-            return match self.recent.iter().rev().find(|(n, _)| *n == number) {
-                Some((_, c)) if *c != content => Noted::Conflict,
-                _ => Noted::Repeat,
+            return match self.recent.iter().rev().find(|r| r.number == number) {
+                Some(r) if r.content != content => Noted::Conflict,
+                r => Noted::Repeat(r.and_then(|r| r.at)),
             };
         }
         if number == last + 1 {
@@ -80,37 +116,40 @@ impl Session {
             if self.known.get(at + 1).is_some_and(|(first, _)| *first == number + 1) {
                 self.known[at].1 = self.known.remove(at + 1).1;
             }
-            return self.remember(number, content);
+            return self.remember(new);
         }
-        self.insert_before(at + 1, number, content)
+        self.insert_before(at + 1, new, holes_max)
     }
 
-    fn insert_before(&mut self, at: usize, number: u64, content: u64) -> Noted {
+    fn insert_before(&mut self, at: usize, new: Recent, holes_max: usize) -> Noted {
+        let number = new.number;
         if self.known.get(at).is_some_and(|(first, _)| *first == number + 1) {
             self.known[at].0 = number;
-        } else if self.known.len() < SESSION_HOLES_MAX {
+        } else if self.known.len() < holes_max {
             self.known.insert(at, (number, number));
         } else {
             return Noted::TooManyHoles;
         }
-        self.remember(number, content)
+        self.remember(new)
     }
 
-    fn remember(&mut self, number: u64, content: u64) -> Noted {
+    fn remember(&mut self, new: Recent) -> Noted {
         if self.recent.len() == SESSION_RECENT {
             self.recent.pop_front();
         }
-        self.recent.push_back((number, content));
+        self.recent.push_back(new);
         Noted::New
     }
 }
 
 /// All sessions that this host knows, named by small numbers that stay the same while the session is remembered.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Sessions {
     by_token: BTreeMap<Token, u32>,
     sessions: Vec<Option<Session>>,
     free: Vec<u32>,
+    /// All that was used up to then (running seconds) has arrived wherever it may come again.
+    settled: u64,
 }
 
 impl Sessions {
@@ -119,18 +158,12 @@ impl Sessions {
         self.by_token.get(token).copied()
     }
 
-    /// The session of a token, made if it is new; `None` while there are too many.
-    pub(crate) fn open(&mut self, token: Token, now: Time) -> Option<u32> {
+    /// The session of a token, made if it is new.
+    pub(crate) fn open(&mut self, token: Token, now: u64) -> u32 {
         if let Some(index) = self.find(&token) {
-            return Some(index);
+            return index;
         }
-        if self.by_token.len() >= SESSIONS_MAX {
-            self.forget_unused(now);
-        }
-        if self.by_token.len() >= SESSIONS_MAX {
-            return None;
-        }
-        let session = Some(Session { token, known: Vec::new(), recent: VecDeque::new(), used: now });
+        let session = Some(Session::new(token, now));
         let index = match self.free.pop() {
             Some(index) => {
                 self.sessions[index as usize] = session;
@@ -142,7 +175,18 @@ impl Sessions {
             }
         };
         self.by_token.insert(token, index);
-        Some(index)
+        index
+    }
+
+    /// As [`Sessions::open`], for a message that enters the ring here; `None` while there are too many.
+    pub(crate) fn open_bounded(&mut self, token: Token, now: u64) -> Option<u32> {
+        if self.find(&token).is_none() && self.by_token.len() >= SESSIONS_MAX {
+            self.forget_unused(now, SESSION_AGE_MIN.as_secs());
+            if self.by_token.len() >= SESSIONS_MAX {
+                return None;
+            }
+        }
+        Some(self.open(token, now))
     }
 
     /// A session by its index, unless it was forgotten.
@@ -155,25 +199,89 @@ impl Sessions {
         self.get(index).is_some_and(|s| s.token.as_bytes() == token)
     }
 
-    /// Notes that a number of a session was used for this content (a hash of time and text).
-    pub(crate) fn note(&mut self, index: u32, number: u64, content: u64, now: Time) -> Noted {
+    /// Notes that a number of a session is used for this content by the message there.
+    pub(crate) fn note(
+        &mut self,
+        index: u32,
+        number: u64,
+        content: u64,
+        at: Option<At>,
+        holes_max: usize,
+        now: u64,
+    ) -> Noted {
         match self.sessions.get_mut(index as usize) {
             Some(Some(session)) => {
                 session.used = now;
-                session.note(number, content)
+                session.note(Recent { number, content, at }, holes_max)
             }
             _ => Noted::TooManyHoles,
         }
     }
 
-    fn forget_unused(&mut self, now: Time) {
+    /// As [`Sessions::note`], for a line of a client of this host.
+    pub(crate) fn note_bounded(
+        &mut self,
+        index: u32,
+        number: u64,
+        content: u64,
+        at: Option<At>,
+        now: u64,
+    ) -> Noted {
+        self.note(index, number, content, at, SESSION_HOLES_MAX, now)
+    }
+
+    /// All that was used up to then has arrived wherever it may come again: it may be forgotten once it is old.
+    pub(crate) fn settle(&mut self, settled: u64, now: u64) {
+        self.settled = self.settled.max(settled);
+        self.forget_unused(now, SESSION_AGE.as_secs());
+    }
+
+    fn forget_unused(&mut self, now: u64, age: u64) {
+        let settled = self.settled;
+        self.forget(|s| s.used < settled && now.saturating_sub(s.used) >= age);
+    }
+
+    fn forget(&mut self, is_old: impl Fn(&Session) -> bool) {
         for (index, slot) in self.sessions.iter_mut().enumerate() {
-            if slot.as_ref().is_some_and(|s| now - s.used >= SESSION_AGE) {
-                if let Some(session) = slot.take() {
-                    self.by_token.remove(&session.token);
-                }
+            if let Some(session) = slot.take_if(|s| is_old(s)) {
+                self.by_token.remove(&session.token);
                 self.free.push(index as u32);
             }
+        }
+    }
+
+    /// Calls `each` with the token, the time of the last use and the numbers of every session.
+    pub(crate) fn for_each(&self, mut each: impl FnMut(&Token, u64, &mut dyn Iterator<Item = Numbers>)) {
+        for session in self.sessions.iter().flatten() {
+            let mut known = session.known.iter().map(|(from, to)| Numbers { from: *from, to: *to });
+            each(&session.token, session.used, &mut known);
+        }
+    }
+
+    // What recovery does.
+
+    /// A snapshot begins: what it does not name was forgotten.
+    pub(crate) fn begin_snapshot(&mut self) {
+        self.sessions.iter_mut().flatten().for_each(|s| s.is_stale = true);
+    }
+
+    pub(crate) fn restore(&mut self, token: Token, used: u64, known: &[Numbers]) {
+        let index = self.open(token, used);
+        if let Some(Some(session)) = self.sessions.get_mut(index as usize) {
+            session.known = known.iter().map(|n| (n.from, n.to)).collect();
+            (session.used, session.is_stale) = (used, false);
+        }
+    }
+
+    pub(crate) fn end_snapshot(&mut self) {
+        self.forget(|s| s.is_stale);
+    }
+
+    /// A message of the journal.
+    pub(crate) fn recover(&mut self, token: &[u8], number: u64, content: u64, at: At, now: u64) {
+        if let Some(token) = Token::parse(token) {
+            let index = self.open(token, now);
+            let _known_or_new = self.note(index, number, content, Some(at), usize::MAX, now);
         }
     }
 }
@@ -186,7 +294,7 @@ mod tests {
 
     fn one() -> (Sessions, u32) {
         let mut sessions = Sessions::default();
-        let index = sessions.open(Token::parse(b"token").unwrap(), Time(0)).unwrap();
+        let index = sessions.open(Token::parse(b"token").unwrap(), 0);
         (sessions, index)
     }
 
@@ -203,36 +311,61 @@ mod tests {
     #[test]
     fn a_number_with_another_text_is_a_conflict() {
         let (mut s, i) = one();
-        assert_eq!(s.note(i, 1, 10, Time(0)), Noted::New);
-        assert_eq!(s.note(i, 1, 10, Time(0)), Noted::Repeat);
-        assert_eq!(s.note(i, 1, 11, Time(0)), Noted::Conflict);
+        assert_eq!(s.note_bounded(i, 1, 10, None, 0), Noted::New);
+        assert_eq!(s.note_bounded(i, 1, 10, None, 0), Noted::Repeat(None));
+        assert_eq!(s.note_bounded(i, 1, 11, None, 0), Noted::Conflict);
     }
 
     #[test]
     fn holes_are_bounded() {
         let (mut s, i) = one();
         for n in 0..SESSION_HOLES_MAX as u64 {
-            assert_eq!(s.note(i, 2 * n + 1, 0, Time(0)), Noted::New);
+            assert_eq!(s.note_bounded(i, 2 * n + 1, 0, None, 0), Noted::New);
         }
         let beyond = 2 * SESSION_HOLES_MAX as u64 + 1;
-        assert_eq!(s.note(i, beyond, 0, Time(0)), Noted::TooManyHoles);
-        assert_eq!(s.note(i, 2, 0, Time(0)), Noted::New);
-        assert_eq!(s.note(i, beyond, 0, Time(0)), Noted::New);
+        assert_eq!(s.note_bounded(i, beyond, 0, None, 0), Noted::TooManyHoles);
+        assert_eq!(s.note_bounded(i, 2, 0, None, 0), Noted::New);
+        assert_eq!(s.note_bounded(i, beyond, 0, None, 0), Noted::New);
     }
 
     #[test]
-    fn sessions_are_bounded_and_only_old_ones_give_way() {
+    fn a_repeat_is_told_where_the_message_stands() {
+        let (mut s, i) = one();
+        let at = At { stream: 3, seq: 4 };
+        assert_eq!(s.note_bounded(i, 1, 10, Some(at), 0), Noted::New);
+        assert_eq!(s.note_bounded(i, 1, 10, None, 0), Noted::Repeat(Some(at)));
+    }
+
+    #[test]
+    fn sessions_are_bounded_and_only_old_and_settled_ones_give_way() {
         let mut s = Sessions::default();
         let token = |n: usize| Token::parse(alloc::format!("t{n}").as_bytes()).unwrap();
         for n in 0..SESSIONS_MAX {
-            assert!(s.open(token(n), Time(0)).is_some());
+            assert!(s.open_bounded(token(n), 0).is_some());
         }
-        let first = s.open(token(0), Time(0)).unwrap();
-        s.note(first, 1, 0, Time(1) + SESSION_AGE);
-        assert_eq!(s.open(token(SESSIONS_MAX), Time(0)), None);
-        assert!(s.open(token(SESSIONS_MAX), Time(0) + SESSION_AGE).is_some());
+        let hour = SESSION_AGE_MIN.as_secs();
+        let first = s.open(token(0), 0);
+        s.note_bounded(first, 1, 0, None, 1 + hour);
+        assert_eq!(s.open_bounded(token(SESSIONS_MAX), hour), None, "nothing is settled");
+        s.settle(1, 1);
+        assert_eq!(s.open_bounded(token(SESSIONS_MAX), hour - 1), None, "nothing is old");
+        assert!(s.open_bounded(token(SESSIONS_MAX), hour).is_some());
         assert!(s.is(first, b"t0"));
         assert_eq!(s.get(first).unwrap().known_upto(), 1);
+        s.open(token(SESSIONS_MAX + 1), hour); // what another host has taken
+    }
+
+    #[test]
+    fn a_snapshot_sets_what_is_known() {
+        let (mut s, _) = one();
+        let (kept, gone) = (Token::parse(b"kept").unwrap(), Token::parse(b"token").unwrap());
+        s.begin_snapshot();
+        s.restore(kept, 7, &[Numbers { from: 1, to: 5 }]);
+        s.end_snapshot();
+        assert_eq!(s.find(&gone), None);
+        let kept = s.find(&kept).unwrap();
+        assert_eq!(s.note_bounded(kept, 5, 0, None, 8), Noted::Repeat(None));
+        assert_eq!(s.note_bounded(kept, 6, 0, None, 8), Noted::New);
     }
 
     proptest! {
@@ -243,11 +376,11 @@ mod tests {
             for (number, content) in numbers {
                 let expected = match table.get(&number) {
                     None => Noted::New,
-                    Some(c) if *c == content => Noted::Repeat,
+                    Some(c) if *c == content => Noted::Repeat(None),
                     Some(_) => Noted::Conflict,
                 };
                 table.entry(number).or_insert(content);
-                prop_assert_eq!(s.note(i, number, content, Time(0)), expected);
+                prop_assert_eq!(s.note_bounded(i, number, content, None, 0), expected);
                 let upto = (1..).take_while(|n| table.contains_key(n)).count() as u64;
                 prop_assert_eq!(s.get(i).unwrap().known_upto(), upto);
             }

@@ -5,9 +5,9 @@ use crate::time::Duration;
 /// How far a message must have come before its client is answered `OK`: a ladder.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
 pub enum Level {
-    /// Handed to the links and written by this host.
+    /// In this host's journal: it survives the end of the process.
     Journaled,
-    /// On this host's disk.
+    /// On this host's disk: it survives a loss of power.
     #[default]
     Synced,
     /// On the disk of more than half of the hosts of the ring, this one among them.
@@ -71,8 +71,12 @@ pub struct Settings {
     pub clients_max: u32,
     /// Messages of this host that the slowest linked peer may be behind before clients are no longer read.
     pub window_messages: u64,
-    /// Bytes that wait for a host that is not linked; what does not fit is given up and reported.
-    pub outbox_bytes: u32,
+    /// Bytes of one segment of the journal.
+    pub segment_bytes: u32,
+    /// Bytes of the whole journal. What hosts that are away lack beyond it is given up and reported.
+    pub journal_bytes: u64,
+    /// How long (running time) a segment is kept for hosts that are away.
+    pub journal_age: Duration,
 }
 
 /// The longest `peer_silence` that the seed allows.
@@ -91,7 +95,9 @@ impl Default for Settings {
             redial_max: Duration::from_secs(5),
             clients_max: 16_384,
             window_messages: 16_384,
-            outbox_bytes: 4 << 20,
+            segment_bytes: 16 << 20,
+            journal_bytes: 1 << 30,
+            journal_age: Duration::from_secs(7 * 24 * 3600),
         }
     }
 }

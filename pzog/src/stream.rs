@@ -1,50 +1,64 @@
-//! Streams and their watermarks: what this host has of each origin, and what of it is synced.
+//! Streams: what this host has of each origin, and what of it is on the disk.
 //!
-//! A host takes the messages of a stream in order, so that one integer says what it has. A number that is not
-//! beyond it is a repeat and is ignored.
+//! A host takes the messages of a stream in order, so that one integer says what it has: who has one has all before
+//! it. A number that is not beyond it is a repeat; one beyond the next is not taken, but asked for in its turn. The
+//! only exception are *holes*: numbers whose record was found damaged in the journal before it was certain to be
+//! in access.log; they are fetched again, from the first to the last.
 
-use crate::limits::INCARNATIONS_MAX;
+use crate::limits::STREAMS_MAX;
+use crate::repair::Want;
 use crate::ring::Ring;
 use crate::time::Time;
 use crate::wire::StreamName;
 use alloc::boxed::Box;
+use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
 /// What this host has of one stream.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Stream {
     pub(crate) name: StreamName,
-    /// When its last message came.
-    pub(crate) used: Time,
     /// The name as it stands in data lines, with the dot behind it.
     pub(crate) head: Box<[u8]>,
-    /// All up to here is written; 0 is nothing.
+    /// When its last message was taken.
+    pub(crate) used: Time,
+    /// All up to here is in the journal, but for the holes; 0 is nothing.
     pub(crate) journaled: u64,
-    /// All up to here is on the disk.
+    /// All up to here is on the disk, but for the holes.
     pub(crate) synced: u64,
     /// What the sync that is under way covers.
     syncing: u64,
-    /// The watermarks that the origin was told last.
-    pub(crate) told: (u64, u64),
+    /// Numbers that are to be fetched again, ascending.
+    pub(crate) holes: Vec<Numbers>,
+    /// Of those up to `journaled`: written to access.log …
+    pub(crate) logged: u64,
+    /// … not written, because another message of the same session and number was …
+    pub(crate) repeats: u64,
+    /// … and missing for good.
+    pub(crate) given_up: u64,
     /// The last message whose origin waits for it to be on the disk.
     pub(crate) urgent: u64,
-    /// What this host lacks below its watermark: from the first to the last of it.
-    pub(crate) gone: Option<Numbers>,
-    /// It is among those whose watermark is to be told.
+    /// A later incarnation of its host names it: nothing will follow.
+    pub(crate) named: bool,
+    /// As a later incarnation names it, it goes so far.
+    pub(crate) needed: u64,
+    /// Hosts that are served this stream, one bit each.
+    pub(crate) fed: u64,
+    /// How this host gets what it lacks of it.
+    pub(crate) want: Want,
+    /// It is among those whose watermark its origin is to be told.
     pub(crate) due: bool,
 }
 
 /// What a number means to a stream.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Arrival {
-    /// The next one.
+    /// The next one, or the next that fills a hole.
     Next,
-    /// The first one of a stream that this host has nothing of: what was before is before its time.
-    First,
     /// One that it has.
     Repeat,
-    /// One beyond the next: these numbers before it are missing.
-    Gap(Numbers),
+    /// One beyond the next.
+    Ahead,
 }
 
 /// Consecutive numbers of a stream, both ends included.
@@ -55,80 +69,160 @@ pub(crate) struct Numbers {
 }
 
 impl Numbers {
-    /// The shortest range that holds both.
-    pub(crate) fn with(self, other: Option<Numbers>) -> Numbers {
-        other.map_or(self, |o| Numbers { from: self.from.min(o.from), to: self.to.max(o.to) })
-    }
-
-    pub(crate) fn overlap(self, other: Numbers) -> bool {
-        self.from <= other.to && other.from <= self.to
+    pub(crate) fn count(self) -> u64 {
+        (self.to + 1).saturating_sub(self.from)
     }
 }
 
 impl Stream {
-    /// Takes a number.
-    pub(crate) fn arrive(&mut self, seq: u64) -> Arrival {
-        let before = self.journaled;
-        if seq <= before {
-            return Arrival::Repeat;
+    pub(crate) fn new(name: StreamName, ring: &Ring) -> Stream {
+        let mut head = Vec::new();
+        name.put(ring, &mut head);
+        head.push(b'.');
+        Stream {
+            name,
+            head: head.into(),
+            used: Time(0),
+            journaled: 0,
+            synced: 0,
+            syncing: 0,
+            holes: Vec::new(),
+            logged: 0,
+            repeats: 0,
+            given_up: 0,
+            urgent: 0,
+            named: false,
+            needed: 0,
+            fed: 0,
+            want: Want::default(),
+            due: false,
         }
-        self.journaled = seq;
-        if seq == before + 1 {
-            return Arrival::Next;
+    }
+
+    /// What a number means.
+    pub(crate) fn arrival(&self, seq: u64) -> Arrival {
+        match self.holes.first() {
+            Some(hole) if seq == hole.from => Arrival::Next,
+            Some(hole) if seq > hole.from && seq <= hole.to => Arrival::Ahead,
+            _ if seq <= self.journaled => Arrival::Repeat,
+            _ if seq == self.journaled + 1 => Arrival::Next,
+            _ => Arrival::Ahead,
         }
-        let gap = Numbers { from: before + 1, to: seq - 1 };
-        self.gone = Some(gap.with(self.gone));
-        if before == 0 { Arrival::First } else { Arrival::Gap(gap) }
+    }
+
+    /// Takes a number that is [`Arrival::Next`].
+    pub(crate) fn take(&mut self, seq: u64, logged: bool) {
+        match self.holes.first_mut() {
+            Some(hole) if hole.from == seq => {
+                hole.from += 1;
+                if hole.from > hole.to {
+                    self.holes.remove(0);
+                }
+            }
+            _ => self.journaled = seq,
+        }
+        *(if logged { &mut self.logged } else { &mut self.repeats }) += 1;
+    }
+
+    /// Passes over all that is missing up to a number.
+    pub(crate) fn pass_over(&mut self, upto: u64) {
+        while let Some(hole) = self.holes.first_mut().filter(|hole| hole.from <= upto) {
+            let to = hole.to.min(upto);
+            self.given_up += to + 1 - hole.from;
+            hole.from = to + 1;
+            if hole.from > hole.to {
+                self.holes.remove(0);
+            }
+        }
+        if upto > self.journaled {
+            self.given_up += upto - self.journaled;
+            self.journaled = upto;
+        }
+    }
+
+    /// Numbers that were taken for logged, and are to be fetched again.
+    pub(crate) fn add_hole(&mut self, numbers: Numbers) {
+        let mut from = numbers.from;
+        let mut holes = Vec::new();
+        for hole in self.holes.drain(..) {
+            if from < hole.from && from <= numbers.to {
+                holes.push(Numbers { from, to: numbers.to.min(hole.from - 1) });
+            }
+            from = from.max(hole.to + 1);
+            holes.push(hole);
+        }
+        if from <= numbers.to {
+            holes.push(Numbers { from, to: numbers.to });
+        }
+        self.holes = holes;
+        // Which of them were repeats is not known any more.
+        let here = self.journaled - self.missing(0);
+        self.repeats = self.repeats.min(here.saturating_sub(self.given_up));
+        self.logged = here.saturating_sub(self.given_up + self.repeats);
+    }
+
+    /// The first number that is not here.
+    pub(crate) fn lacking(&self) -> u64 {
+        self.holes.first().map_or(self.journaled + 1, |hole| hole.from)
+    }
+
+    /// How many of the numbers up to this one are not here, though they may still come.
+    pub(crate) fn missing(&self, told: u64) -> u64 {
+        let holes: u64 = self.holes.iter().map(|hole| hole.count()).sum();
+        holes + told.saturating_sub(self.journaled)
+    }
+
+    /// What other hosts may be told to be on this host's disk: nothing beyond a hole.
+    pub(crate) fn safe(&self) -> (u64, u64) {
+        let whole = self.lacking() - 1;
+        (self.journaled.min(whole), self.synced.min(whole))
+    }
+
+    /// Every number is accounted for, once.
+    pub(crate) fn is_balanced(&self) -> bool {
+        self.journaled == self.logged + self.repeats + self.given_up + self.missing(0)
     }
 }
 
 /// All streams that this host has heard of, by small numbers that stay.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Streams {
     streams: Vec<Stream>,
+    by_name: BTreeMap<StreamName, u32>,
 }
 
 impl Streams {
-    /// The number of a stream, made if it is new.
-    pub(crate) fn open(&mut self, name: StreamName, ring: &Ring) -> u32 {
-        if let Some(at) = self.streams.iter().position(|s| s.name == name) {
-            return at as u32;
-        }
-        let mut head = Vec::new();
-        name.put(ring, &mut head);
-        head.push(b'.');
-        let stream = Stream {
-            name,
-            used: Time(0),
-            head: head.into(),
-            journaled: 0,
-            synced: 0,
-            syncing: 0,
-            told: (0, 0),
-            urgent: 0,
-            gone: None,
-            due: false,
-        };
-        match self.place_of_unused(name) {
-            Some(at) => {
-                self.streams[at] = stream;
-                at as u32
-            }
-            None => {
-                self.streams.push(stream);
-                self.streams.len() as u32 - 1
-            }
-        }
+    pub(crate) fn find(&self, name: StreamName) -> Option<u32> {
+        self.by_name.get(&name).copied()
     }
 
-    /// A host that restarts for years must not fill this table: the incarnation that was silent for longest gives
-    /// way.
-    fn place_of_unused(&self, name: StreamName) -> Option<usize> {
-        let is_like = |s: &Stream| (s.name.origin, s.name.addressee) == (name.origin, name.addressee);
-        // The first is this host's own.
-        let like = || self.streams.iter().enumerate().skip(1).filter(|(_, s)| is_like(s));
-        let is_full = like().count() >= INCARNATIONS_MAX;
-        like().min_by_key(|(_, s)| s.used).map(|(at, _)| at).filter(|_| is_full)
+    /// The number of a stream, made if it is new; `None` when there are far too many.
+    pub(crate) fn open(&mut self, name: StreamName, ring: &Ring) -> Option<u32> {
+        if let Some(at) = self.find(name) {
+            return Some(at);
+        }
+        (self.streams.len() < STREAMS_MAX).then(|| self.add(Stream::new(name, ring)))
+    }
+
+    pub(crate) fn add(&mut self, stream: Stream) -> u32 {
+        let at = self.streams.len() as u32;
+        self.by_name.insert(stream.name, at);
+        self.streams.push(stream);
+        at
+    }
+
+    /// Puts this host's own stream of this life in its place, the first.
+    pub(crate) fn set_own(&mut self, own: Stream) {
+        match self.streams.first_mut() {
+            Some(place) => {
+                self.by_name.remove(&place.name);
+                self.by_name.insert(own.name, 0);
+                *place = own;
+            }
+            None => {
+                self.add(own);
+            }
+        }
     }
 
     pub(crate) fn get(&self, at: u32) -> &Stream {
@@ -139,6 +233,10 @@ impl Streams {
         &mut self.streams[at as usize]
     }
 
+    pub(crate) fn len(&self) -> u32 {
+        self.streams.len() as u32
+    }
+
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Stream> {
         self.streams.iter()
     }
@@ -147,7 +245,7 @@ impl Streams {
         self.streams.iter_mut()
     }
 
-    /// A sync begins: it covers what is written now.
+    /// A sync begins: it covers what is journaled now.
     pub(crate) fn sync_begins(&mut self) {
         self.streams.iter_mut().for_each(|s| s.syncing = s.journaled);
     }
@@ -170,49 +268,76 @@ mod tests {
     use alloc::string::String;
     use alloc::vec;
 
-    #[test]
-    fn numbers_arrive_in_order_or_are_told_apart() {
+    fn stream() -> (Streams, u32) {
         let ring = Ring::new(vec![String::from("MV")], Scheme::Receiver).unwrap();
         let mut streams = Streams::default();
         let name = StreamName { origin: HostIndex(0), addressee: None, incarnation: 1 };
-        let at = streams.open(name, &ring);
-        assert_eq!(streams.open(name, &ring), at);
+        let at = streams.open(name, &ring).unwrap();
+        assert_eq!(streams.open(name, &ring), Some(at));
+        (streams, at)
+    }
+
+    #[test]
+    fn numbers_are_taken_in_order() {
+        let (mut streams, at) = stream();
         let stream = streams.get_mut(at);
         assert_eq!(&*stream.head, b"MV/0000000000000001.");
-        assert_eq!(stream.arrive(5), Arrival::First);
-        assert_eq!(stream.arrive(5), Arrival::Repeat);
-        assert_eq!(stream.arrive(6), Arrival::Next);
-        assert_eq!(stream.arrive(9), Arrival::Gap(Numbers { from: 7, to: 8 }));
-        assert_eq!(stream.arrive(8), Arrival::Repeat);
-        assert_eq!(stream.gone, Some(Numbers { from: 1, to: 8 }));
+        assert_eq!(stream.arrival(2), Arrival::Ahead);
+        assert_eq!(stream.arrival(1), Arrival::Next);
+        stream.take(1, true);
+        assert_eq!(stream.arrival(1), Arrival::Repeat);
+        assert_eq!(stream.arrival(2), Arrival::Next);
+        stream.take(2, false);
+        assert_eq!((stream.logged, stream.repeats, stream.missing(5)), (1, 1, 3));
+        stream.pass_over(4);
+        assert_eq!((stream.journaled, stream.given_up), (4, 2));
+        assert!(stream.is_balanced());
     }
 
     #[test]
-    fn a_host_that_restarts_for_ever_keeps_a_few_incarnations() {
-        let ring = Ring::new(vec![String::from("MV"), String::from("PA")], Scheme::Receiver).unwrap();
-        let mut streams = Streams::default();
-        let name =
-            |origin, incarnation| StreamName { origin: HostIndex(origin), addressee: None, incarnation };
-        let own = streams.open(name(0, 1), &ring);
-        for incarnation in 0..1000 {
-            let at = streams.open(name(1, incarnation), &ring);
-            streams.get_mut(at).arrive(7);
-            streams.get_mut(at).used = Time(incarnation);
+    fn holes_are_filled_from_the_first_to_the_last() {
+        let (mut streams, at) = stream();
+        let stream = streams.get_mut(at);
+        stream.journaled = 9;
+        stream.synced = 9;
+        stream.logged = 5;
+        stream.holes = vec![Numbers { from: 3, to: 4 }, Numbers { from: 7, to: 8 }];
+        assert!(stream.is_balanced());
+        assert_eq!(stream.safe(), (2, 2));
+        assert_eq!(stream.arrival(4), Arrival::Ahead);
+        assert_eq!(stream.arrival(7), Arrival::Repeat); // asked for again once the first hole is filled
+        assert_eq!(stream.arrival(10), Arrival::Next);
+        for seq in [3, 4] {
+            assert_eq!(stream.arrival(seq), Arrival::Next);
+            stream.take(seq, true);
         }
-        assert_eq!(streams.iter().count(), 1 + INCARNATIONS_MAX);
-        assert_eq!(streams.get(own).name, name(0, 1));
-        let last = streams.open(name(1, 999), &ring);
-        assert_eq!(streams.get(last).journaled, 7);
+        assert_eq!(stream.lacking(), 7);
+        stream.pass_over(7);
+        assert_eq!(stream.holes, [Numbers { from: 8, to: 8 }]);
+        stream.pass_over(11);
+        assert_eq!((stream.journaled, stream.given_up, stream.holes.len()), (11, 4, 0));
+        assert!(stream.is_balanced());
     }
 
     #[test]
-    fn a_sync_covers_what_was_written_when_it_began() {
-        let ring = Ring::new(vec![String::from("MV")], Scheme::Receiver).unwrap();
-        let mut streams = Streams::default();
-        let at = streams.open(StreamName { origin: HostIndex(0), addressee: None, incarnation: 1 }, &ring);
-        streams.get_mut(at).arrive(1);
+    fn holes_are_joined_with_those_that_are_known() {
+        let (mut streams, at) = stream();
+        let stream = streams.get_mut(at);
+        (stream.journaled, stream.logged) = (20, 20);
+        for (from, to) in [(5, 8), (15, 16), (3, 17), (3, 17)] {
+            stream.add_hole(Numbers { from, to });
+            assert!(stream.is_balanced());
+        }
+        assert_eq!(stream.missing(0), 15);
+        assert_eq!((stream.holes[0].from, stream.holes.last().unwrap().to), (3, 17));
+    }
+
+    #[test]
+    fn a_sync_covers_what_was_journaled_when_it_began() {
+        let (mut streams, at) = stream();
+        streams.get_mut(at).take(1, true);
         streams.sync_begins();
-        streams.get_mut(at).arrive(2);
+        streams.get_mut(at).take(2, true);
         let mut raised = Vec::new();
         streams.sync_ends(|s| raised.push(s));
         assert_eq!(raised, [at]);

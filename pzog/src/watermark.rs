@@ -1,86 +1,119 @@
-//! Watermarks between hosts: told late, so that they cost nothing, and at once where somebody waits.
+//! Watermarks between hosts: what each host has of each stream, told late, so that it costs nothing, and at once where
+//! somebody waits.
+//!
+//! A stream's origin hears of it within [`TELL_WITHIN`], every other host within [`TELL_ALL_WITHIN`], and a new link
+//! hears of all. What a host has told last counts, also when it is lower than before; a handshake begins anew.
 
 use crate::broadcast::OWN;
-use crate::event::{ConnId, Outputs, Slice, Span};
-use crate::limits::{TELL_MESSAGES, TELL_WITHIN};
+use crate::event::{ConnId, Outputs, Severity, Slice, Source, Span};
+use crate::limits::{TELL_ALL_WITHIN, TELL_MESSAGES, TELL_WITHIN};
 use crate::link::Told;
 use crate::node::Node;
 use crate::peer::Phase;
+use crate::relay::Way;
 use crate::report::Refusal;
 use crate::ring::HostIndex;
-use crate::stream::{Numbers, Stream};
+use crate::stream::Stream;
 use crate::time::Time;
-use crate::wire::{StreamName, parse_range, put_number};
+use crate::wire::{BadStream, StreamName, parse_range, put_number};
 use alloc::vec::Vec;
 
 impl Node {
-    /// A watermark has risen: its origin is to be told.
+    /// What other hosts are told of a stream: of our own nothing that may not leave yet.
+    pub(crate) fn watermark(&self, stream: u32) -> Told {
+        let (journaled, synced) = self.streams.get(stream).safe();
+        let upto = if stream == OWN { self.own.sendable } else { u64::MAX };
+        Told { journaled: journaled.min(upto), synced: synced.min(upto) }
+    }
+
+    /// A watermark has risen: its origin is to be told soon, all others later.
     pub(crate) fn watermark_rose(&mut self, now: Time, stream: u32) {
+        self.tell_all_at.get_or_insert(now + TELL_ALL_WITHIN);
         let index = stream;
-        let stream = self.streams.get_mut(index);
-        if stream.name.origin == self.me {
+        let origin = self.streams.get(stream).name.origin;
+        if origin == self.me || self.ring.is_retired(origin) {
             return;
         }
+        let told = self.links[origin.index()].told_to(stream);
+        let stream = self.streams.get_mut(index);
         if !core::mem::replace(&mut stream.due, true) {
             self.due.push(index);
             self.tell_at.get_or_insert(now + TELL_WITHIN);
         }
-        let is_waited_for = stream.urgent > stream.told.1 && stream.synced > stream.told.1;
-        if is_waited_for || stream.journaled - stream.told.0 >= TELL_MESSAGES {
+        let is_waited_for = stream.urgent > told.synced && stream.synced > told.synced;
+        if is_waited_for || stream.journaled.saturating_sub(told.journaled) >= TELL_MESSAGES {
             self.tell_at = Some(now);
         }
     }
 
-    /// Tells the watermarks that are due to the origins of their streams.
-    pub(crate) fn tell_watermarks(&mut self, now: Time, out: &mut Outputs) {
-        if self.tell_at.is_none_or(|at| at > now) {
-            return;
+    /// Our own stream goes on: hosts that get it from a relay are to know, so that they ask if nothing comes.
+    pub(crate) fn tell_head(&mut self, now: Time) {
+        self.tell_all_at.get_or_insert(now + TELL_ALL_WITHIN);
+        if !core::mem::replace(&mut self.streams.get_mut(OWN).due, true) {
+            self.due.push(OWN);
+            self.tell_at.get_or_insert(now + TELL_WITHIN);
         }
-        self.tell_at = None;
-        let mut due = core::mem::take(&mut self.due);
-        for index in due.drain(..) {
-            let stream = self.streams.get_mut(index);
-            stream.due = false;
-            let now_at = (stream.journaled, stream.synced);
-            let Some(up) = self.links[stream.name.origin.index()].up else { continue };
-            if core::mem::replace(&mut stream.told, now_at) != now_at {
-                let start = out.small.len() as u32;
-                put_watermark(stream, &mut out.small);
-                out.send.push((up.conn, Slice::Small(Span { start, end: out.small.len() as u32 })));
+    }
+
+    /// Tells what is due.
+    pub(crate) fn tell_watermarks(&mut self, now: Time, out: &mut Outputs) {
+        if self.tell_at.is_some_and(|at| at <= now) {
+            self.tell_at = None;
+            let mut due = core::mem::take(&mut self.due);
+            for stream in due.drain(..) {
+                self.streams.get_mut(stream).due = false;
+                self.tell_stream(stream, out);
+            }
+            self.due = due;
+        }
+        if self.tell_all_at.is_some_and(|at| at <= now) {
+            self.tell_all_at = None;
+            for host in self.others() {
+                self.tell_changes(host, out);
             }
         }
-        self.due = due;
     }
 
-    /// Tells all watermarks to a new link, what is missing below them, and this host's own stream last.
+    fn tell_stream(&mut self, stream: u32, out: &mut Outputs) {
+        if stream != OWN {
+            return self.tell(self.streams.get(stream).name.origin, stream, out);
+        }
+        for host in self.others() {
+            if matches!(self.ways[host.index()], Way::ByRelay { .. }) {
+                self.tell(host, OWN, out);
+            }
+        }
+    }
+
+    /// Tells a host what it has not been told yet.
+    fn tell_changes(&mut self, host: HostIndex, out: &mut Outputs) {
+        for stream in (0..self.streams.len()).filter(|s| *s != OWN).chain([OWN]) {
+            self.tell(host, stream, out);
+        }
+    }
+
+    /// Tells a linked host a watermark, if it has changed.
+    fn tell(&mut self, host: HostIndex, stream: u32, out: &mut Outputs) {
+        let (at, name) = (self.watermark(stream), self.streams.get(stream).name);
+        let link = &mut self.links[host.index()];
+        let Some(up) = link.up.filter(|_| name.is_for(host)) else { return };
+        if link.told_to(stream) != at {
+            link.set_told_to(stream, at);
+            put_watermark(up.conn, self.streams.get(stream), at, out);
+        }
+    }
+
+    /// Tells all watermarks to a new link, this host's own stream last.
     pub(crate) fn tell_all_to(&mut self, conn: ConnId, host: HostIndex, out: &mut Outputs) {
-        let start = out.small.len() as u32;
-        for stream in self.streams.iter_mut().filter(|s| s.name.origin == host) {
-            stream.told = (stream.journaled, stream.synced);
+        for stream in (1..self.streams.len()).chain([OWN]) {
+            let at = self.watermark(stream);
+            let state = self.streams.get(stream);
+            let is_over = self.is_finished(stream) || !state.name.is_for(host) || at == Told::default();
+            if stream == OWN || !is_over {
+                self.links[host.index()].set_told_to(stream, at);
+                put_watermark(conn, self.streams.get(stream), at, out);
+            }
         }
-        let own = self.streams.get(OWN);
-        for stream in self.streams.iter().skip(1).chain([own]) {
-            put_gone(stream, &mut out.small);
-            put_watermark(stream, &mut out.small);
-        }
-        out.send.push((conn, Slice::Small(Span { start, end: out.small.len() as u32 })));
-    }
-
-    /// A link is up: what has risen since its watermarks were told is told again.
-    pub(crate) fn tell_what_rose(&mut self, now: Time, host: HostIndex) {
-        let rose = |s: &Stream| s.name.origin == host && s.told != (s.journaled, s.synced);
-        let rose: Vec<u32> =
-            (0..).zip(self.streams.iter()).filter(|(_, s)| rose(s)).map(|(at, _)| at).collect();
-        rose.into_iter().for_each(|stream| self.watermark_rose(now, stream));
-    }
-
-    /// Tells the origin of a stream at once what of it is missing here.
-    pub(crate) fn tell_gone(&mut self, stream: u32, out: &mut Outputs) {
-        let stream = self.streams.get(stream);
-        let Some(up) = self.links[stream.name.origin.index()].up else { return };
-        let start = out.small.len() as u32;
-        put_gone(stream, &mut out.small);
-        out.send.push((up.conn, Slice::Small(Span { start, end: out.small.len() as u32 })));
     }
 
     /// `OK <stream> <journaled> <synced>`: what another host has of a stream.
@@ -94,54 +127,82 @@ impl Node {
     ) {
         let Some(peer) = self.peers.get_mut(conn) else { return };
         let (Some(host), phase, incarnation) = (peer.host, peer.phase, peer.incarnation) else { return };
-        let Some((name, journaled, synced)) = self.parse_told(rest).filter(|(_, j, s)| s <= j) else {
+        let Some((name, journaled, synced)) = parse_range(rest).filter(|(_, j, s)| s <= j) else {
             return self.refuse_peer_line(conn, Refusal::Malformed, line, out);
         };
-        let own = self.streams.get(OWN);
-        if name == own.name {
-            // Nobody has more than there is.
-            let (journaled, synced) = (journaled.min(own.journaled), synced.min(own.journaled));
-            self.links[host.index()].told = Some(Told { journaled, synced });
-            self.release |= !self.waiting.is_empty();
-        }
+        let name = match StreamName::parse(name, &self.ring) {
+            Ok(name) => name,
+            Err(BadStream::UnknownHost) => return, // its ring has a host that ours has not
+            Err(BadStream::Malformed) => return self.refuse_peer_line(conn, Refusal::Malformed, line, out),
+        };
+        self.hear_watermark(now, host, name, Told { journaled, synced }, out);
         let its_own = StreamName { origin: host, addressee: None, incarnation };
         if phase == Phase::Telling && name == its_own {
             self.link_up(now, conn, host, out);
         }
     }
 
-    /// `GONE <stream> <from> <to>`: what another host lacks of a stream although its watermark is beyond it.
-    pub(crate) fn peer_gone(&mut self, conn: ConnId, rest: &[u8], line: &[u8], out: &mut Outputs) {
-        let host = self.peers.get_mut(conn).and_then(|p| p.host);
-        let told = self.parse_told(rest).filter(|(_, from, to)| from <= to);
-        let (Some(host), Some((name, from, to))) = (host, told) else {
-            return self.refuse_peer_line(conn, Refusal::Malformed, line, out);
-        };
-        if name == self.streams.get(OWN).name {
-            let link = &mut self.links[host.index()];
-            link.gone = Some(Numbers { from, to }.with(link.gone));
+    fn hear_watermark(
+        &mut self,
+        now: Time,
+        host: HostIndex,
+        name: StreamName,
+        told: Told,
+        out: &mut Outputs,
+    ) {
+        let is_ours = name.addressee.is_none_or(|to| to == self.me || name.origin == self.me);
+        if !is_ours || (self.streams.find(name).is_none() && told == Told::default()) {
+            return;
+        }
+        let Some(stream) = self.streams.open(name, &self.ring) else { return };
+        let mut told = told;
+        if stream == OWN {
+            // Nobody has more than there is.
+            let last = self.own.sendable;
+            told = Told { journaled: told.journaled.min(last), synced: told.synced.min(last) };
+        }
+        let link = &mut self.links[host.index()];
+        link.set_told(stream, told);
+        self.upkeep_soon(now);
+        self.release |= !self.waiting.is_empty();
+        let state = self.streams.get(stream);
+        if told.journaled >= state.lacking() {
+            self.repair_soon(now);
+        } else if self.is_finished(stream) && told.synced < state.synced {
+            // It does not know yet that nobody needs this any more.
+            self.links[host.index()].set_told_to(stream, Told::default());
+            self.tell(host, stream, out);
         }
     }
 
-    fn parse_told(&self, rest: &[u8]) -> Option<(StreamName, u64, u64)> {
-        let (name, one, two) = parse_range(rest)?;
-        Some((StreamName::parse(name, &self.ring).ok()?, one, two))
+    /// A host that tells less of our stream than it had on its disk before has lost some of that.
+    pub(crate) fn report_if_restored(&mut self, host: HostIndex, before: Told, out: &mut Outputs) {
+        let (had, has) = (before.synced, self.links[host.index()].told(OWN).synced);
+        if has < had {
+            out.report(
+                Severity::Error,
+                Source::Host(host),
+                format_args!(
+                    "RESTORED it had {had} of our messages on its disk, now {has}: its journal was lost or is an old \
+                     copy; what it lacks is sent again"
+                ),
+            );
+        }
     }
 }
 
-/// `OK <stream> <journaled> <synced>`
-fn put_watermark(stream: &Stream, out: &mut Vec<u8>) {
-    put_told("OK ", stream, [stream.journaled, stream.synced], out);
-}
-
-/// `GONE <stream> <from> <to>`, if there is anything.
-fn put_gone(stream: &Stream, out: &mut Vec<u8>) {
-    if let Some(Numbers { from, to }) = stream.gone {
-        put_told("GONE ", stream, [from, to], out);
+fn put_watermark(conn: ConnId, stream: &Stream, at: Told, out: &mut Outputs) {
+    let start = out.small.len() as u32;
+    put_told("OK ", stream, [at.journaled, at.synced], &mut out.small);
+    let end = out.small.len() as u32;
+    match out.send.last_mut() {
+        Some((last, Slice::Small(span))) if *last == conn && span.end == start => span.end = end,
+        _ => out.send.push((conn, Slice::Small(Span { start, end }))),
     }
 }
 
-fn put_told(verb: &str, stream: &Stream, numbers: [u64; 2], out: &mut Vec<u8>) {
+/// A verb, a stream's name, and two numbers.
+pub(crate) fn put_told(verb: &str, stream: &Stream, numbers: [u64; 2], out: &mut Vec<u8>) {
     out.extend_from_slice(verb.as_bytes());
     out.extend_from_slice(&stream.head[..stream.head.len() - 1]);
     for number in numbers {

@@ -64,6 +64,12 @@ pub(crate) enum ClientLine<'a> {
     Hello(&'a [u8]),
     /// `KEEPALIVE`
     KeepAlive,
+    /// `STATUS`
+    Status,
+    /// `WHO <stream>.<seq>`
+    Who(&'a [u8]),
+    /// `FIND <text>`
+    Find(&'a [u8]),
     /// `QUIT`
     Quit,
 }
@@ -83,9 +89,16 @@ impl ClientLine<'_> {
         if let Some(rest) = after_verb(line, b"HELLO ") {
             return Some(ClientLine::Hello(rest));
         }
+        if let Some(id) = after_verb(line, b"WHO ") {
+            return Some(ClientLine::Who(id));
+        }
+        if let Some(text) = after_verb(line, b"FIND ") {
+            return Some(ClientLine::Find(text));
+        }
         match line {
             l if l.eq_ignore_ascii_case(b"KEEPALIVE") => Some(ClientLine::KeepAlive),
             l if l.eq_ignore_ascii_case(b"QUIT") => Some(ClientLine::Quit),
+            l if l.eq_ignore_ascii_case(b"STATUS") => Some(ClientLine::Status),
             l if l.eq_ignore_ascii_case(b"MSG") => Some(ClientLine::Msg(b"")),
             l if l.eq_ignore_ascii_case(b"AT") => Some(ClientLine::At(b"")),
             l if l.eq_ignore_ascii_case(b"HELLO") => Some(ClientLine::Hello(b"")),
@@ -132,7 +145,7 @@ impl ClientHello {
 }
 
 /// A stream: the messages of one incarnation of an origin, for all hosts or for one addressee.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(crate) struct StreamName {
     pub(crate) origin: HostIndex,
     pub(crate) addressee: Option<HostIndex>,
@@ -149,6 +162,11 @@ pub(crate) enum BadStream {
 }
 
 impl StreamName {
+    /// Whether a host may have something of it.
+    pub(crate) fn is_for(&self, host: HostIndex) -> bool {
+        self.addressee.is_none_or(|to| to == host || self.origin == host)
+    }
+
     /// Reads `<origin>/<incarnation>` or `<origin>><addressee>/<incarnation>`.
     pub(crate) fn parse(name: &[u8], ring: &Ring) -> Result<StreamName, BadStream> {
         let slash = memchr::memchr(b'/', name).ok_or(BadStream::Malformed)?;
@@ -177,10 +195,12 @@ impl StreamName {
 }
 
 /// The part of a data line behind `<wrapping><stream>.`:
-/// `<seq>["!"]["~"<session>"."<number>] <time> <text>`.
+/// `<seq>*("^"<incarnation>"."<last>)["!"]["~"<session>"."<number>] <time> <text>`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Data<'a> {
     pub(crate) seq: u64,
+    /// Former incarnations of the origin, each with a number that the receiver must have first; see [`named`].
+    pub(crate) named: &'a [u8],
     /// The origin waits for this message to be on the receiver's disk.
     pub(crate) urgent: bool,
     pub(crate) numbered: Option<(&'a [u8], u64)>,
@@ -195,6 +215,11 @@ impl Data<'_> {
         let digits = head.iter().take_while(|b| b.is_ascii_digit()).count();
         let seq = number(&head[..digits])?;
         head = &head[digits..];
+        let mut named: &[u8] = &[];
+        if head.first() == Some(&b'^') {
+            let end = head.iter().position(|b| *b == b'!' || *b == b'~').unwrap_or(head.len());
+            (named, head) = head.split_at(end);
+        }
         let urgent = head.first() == Some(&b'!');
         head = &head[usize::from(urgent)..];
         let numbered = match head {
@@ -205,8 +230,16 @@ impl Data<'_> {
             }
             _ => return None,
         };
-        Some(Data { seq, urgent, numbered, logged })
+        Some(Data { seq, named, urgent, numbered, logged })
     }
+}
+
+/// The former incarnations that a first message names, with the last number of each; `None` where it is malformed.
+pub(crate) fn named(named: &[u8]) -> impl Iterator<Item = Option<(u64, u64)>> {
+    named.split(|b| *b == b'^').skip(1).map(|one| {
+        let (incarnation, last) = one.split_at_checked(16)?;
+        Some((hex16(incarnation)?, number(last.strip_prefix(b".")?)?))
+    })
 }
 
 /// A peer's line other than data (port 55551).
@@ -224,6 +257,10 @@ pub(crate) enum PeerLine<'a> {
     Ack,
     /// `BYE <reason>`
     Bye(&'a [u8]),
+    /// `WANT <stream> <from>`
+    Want(&'a [u8]),
+    /// `ENOUGH <stream>`
+    Enough(&'a [u8]),
     /// `GONE <stream> <from> <to>`
     Gone(&'a [u8]),
 }
@@ -242,6 +279,8 @@ impl PeerLine<'_> {
             () if is(b"HELLO") => Some(PeerLine::Hello(rest)),
             () if is(b"ERR") => Some(PeerLine::Err(rest)),
             () if is(b"BYE") => Some(PeerLine::Bye(rest)),
+            () if is(b"WANT") => Some(PeerLine::Want(rest)),
+            () if is(b"ENOUGH") => Some(PeerLine::Enough(rest)),
             () if is(b"GONE") => Some(PeerLine::Gone(rest)),
             () => None,
         }
@@ -337,7 +376,7 @@ pub(crate) fn put_number(out: &mut Vec<u8>, mut n: u64) {
     }
 }
 
-fn hex16(digits: &[u8]) -> Option<u64> {
+pub(crate) fn hex16(digits: &[u8]) -> Option<u64> {
     if digits.len() != 16 {
         return None;
     }
@@ -348,7 +387,7 @@ fn hex16(digits: &[u8]) -> Option<u64> {
     })
 }
 
-fn put_hex16(out: &mut Vec<u8>, n: u64) {
+pub(crate) fn put_hex16(out: &mut Vec<u8>, n: u64) {
     let _ = write!(Text(out), "{n:016x}");
 }
 
@@ -468,7 +507,7 @@ mod tests {
 
     #[test]
     fn data_behind_the_stream_s_name() {
-        let data = Data { seq: 17, urgent: false, numbered: None, logged: b"20261121T025142Z a b" };
+        let data = Data { seq: 17, named: b"", urgent: false, numbered: None, logged: b"20261121T025142Z a b" };
         assert_eq!(Data::parse(b"17 20261121T025142Z a b"), Some(data));
         let full = Data { urgent: true, numbered: Some((b"tok", 3)), ..data };
         assert_eq!(Data::parse(b"17!~tok.3 20261121T025142Z a b"), Some(full));

@@ -76,7 +76,10 @@ fn it_names_every_key() {
         "compress",
         "clients",
         "window",
-        "outbox",
+        "size",
+        "age",
+        "segment",
+        "retired",
         "ack_timeout",
     ] {
         let shown = shipped.lines().any(|line| strip(line).starts_with(&format!("{key} = ")));

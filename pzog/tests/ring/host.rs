@@ -1,16 +1,7 @@
-//! One host of the ring: its node, and the disk under its access.log.
+//! One host of the ring: its node, and its disk.
 
+use crate::disk::Disk;
 use pzog::{ConnId, HostIndex, Node, Outputs, Time};
-
-/// What a host's disk does when it is to sync.
-#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
-pub(crate) enum Disk {
-    #[default]
-    Works,
-    /// The sync does not end before the disk works again, or fails.
-    Hangs,
-    Fails,
-}
 
 #[derive(Default)]
 pub(crate) struct Host {
@@ -24,12 +15,6 @@ pub(crate) struct Host {
     pub(crate) incarnation: u64,
     /// Its connections by [`ConnId`]: number and side.
     conns: Vec<Option<(usize, usize)>>,
-    /// Its access.log, through all its incarnations.
-    pub(crate) log: Vec<u8>,
-    /// How much of it is on the disk.
-    pub(crate) synced_bytes: usize,
-    /// How much of it the sync that is under way covers.
-    pub(crate) syncing_bytes: Option<usize>,
     pub(crate) disk: Disk,
     pub(crate) wake_at: Option<Time>,
     pub(crate) reads_clients: bool,
@@ -67,17 +52,17 @@ impl Host {
     /// All that was in memory is gone; its connections are returned.
     pub(crate) fn lose_memory(&mut self) -> Vec<(usize, usize)> {
         self.node = None;
-        self.syncing_bytes = None;
+        self.disk.forget();
         self.wake_at = None;
         std::mem::take(&mut self.conns).into_iter().flatten().collect()
     }
 
     pub(crate) fn log_lines(&self) -> impl Iterator<Item = &[u8]> {
-        self.log.split(|b| *b == b'\n').filter(|line| !line.is_empty())
+        self.disk.access_log().split(|b| *b == b'\n').filter(|line| !line.is_empty())
     }
 
-    /// Whether a text stands in access.log, with whatever time; of `bytes` of it.
-    pub(crate) fn has_text(&self, text: &[u8], bytes: usize) -> bool {
-        self.log[..bytes].split(|b| *b == b'\n').any(|line| line.get(17..) == Some(text))
+    /// Whether a text stands in access.log, with whatever time.
+    pub(crate) fn has_text(&self, text: &[u8]) -> bool {
+        self.log_lines().any(|line| line.get(17..) == Some(text))
     }
 }

@@ -1,7 +1,7 @@
 //! Whatever comes in, on either port and at any time: no panic, and nothing against the contract of
 //! [`pzog::event`].
 
-use crate::host::Disk;
+use crate::disk::Mood;
 use crate::network::Port;
 use crate::properties::config;
 use crate::world::World;
@@ -84,9 +84,9 @@ fn act(world: &mut World, dice: &mut SmallRng, strangers: &mut Vec<String>) {
         }
         (4, Some(stranger)) => drop(world.leave(&stranger)),
         (5, Some(stranger)) => drop(world.finish(&stranger)),
-        (6, _) => world.hosts[host].disk = Disk::Hangs,
-        (7, _) => world.hosts[host].disk = Disk::Works,
-        (8, _) if dice.random_bool(0.05) => world.hosts[host].disk = Disk::Fails,
+        (6, _) => world.hosts[host].disk.mood = Mood::Hangs,
+        (7, _) => world.hosts[host].disk.mood = Mood::Works,
+        (8, _) if dice.random_bool(0.05) => world.hosts[host].disk.mood = Mood::Fails,
         (9, _) if dice.random_bool(0.05) => world.give(host, Input::Stop),
         (10, _) => world.cut(host, (host + 1) % 3),
         (11, _) if world.hosts[host].node.is_none() => world.start(host),
@@ -99,7 +99,7 @@ fn act(world: &mut World, dice: &mut SmallRng, strangers: &mut Vec<String>) {
 
 /// What came of some bytes on a port: access.log, error.log, the answers.
 fn outcome(port: Port, bytes: &[u8], mut dice: Option<SmallRng>) -> (Vec<u8>, Vec<String>, Vec<String>) {
-    let mut world = World::new(&["MV", "PA", "G"], Scheme::Receiver, Settings::default());
+    let mut world = World::new(&["MV", "PA", "G"], Scheme::Receiver, Settings { segment_bytes: 1 << 20, ..Settings::default() });
     world.start(0);
     world.settle();
     world.connect("stranger", 0, port);
@@ -112,7 +112,7 @@ fn outcome(port: Port, bytes: &[u8], mut dice: Option<SmallRng>) -> (Vec<u8>, Ve
     let error_log = world.trace().lines().filter(|line| line.starts_with("MV error.log"));
     let error_log = error_log.map(str::to_owned).collect();
     let answers = std::mem::take(&mut world.outsiders.get_mut("stranger").expect("it is there").answers);
-    (std::mem::take(&mut world.hosts[0].log), error_log, answers)
+    (world.hosts[0].disk.take_log(), error_log, answers)
 }
 
 #[test]
@@ -128,7 +128,7 @@ proptest! {
     #[test]
     fn no_input_makes_a_node_panic_spin_or_break_the_contract(seed: u64, acts in 1usize..200) {
         let mut dice = SmallRng::seed_from_u64(seed);
-        let settings = Settings { window_messages: 5, outbox_bytes: 300, ..Settings::default() };
+        let settings = Settings { window_messages: 5, segment_bytes: 64 << 10, ..Settings::default() };
         let mut world = World::new(&["MV", "PA", "G"], Scheme::Receiver, settings);
         world.start(0);
         world.start(1);
@@ -140,7 +140,7 @@ proptest! {
             let misuses = world.checks.take_misuses();
             prop_assert!(misuses.is_empty(), "{}\nafter\n{}", misuses.join("\n"), world.trace());
         }
-        world.hosts.iter_mut().for_each(|host| host.disk = Disk::Works);
+        world.hosts.iter_mut().for_each(|host| host.disk.mood = Mood::Works);
         world.run(Duration::from_secs(600));
         let misuses = world.checks.take_misuses();
         prop_assert!(misuses.is_empty(), "{}\nafter\n{}", misuses.join("\n"), world.trace());

@@ -6,6 +6,7 @@
 //! `properties` does the same with rings, messages and deliveries drawn at random.
 
 mod checks;
+mod disk;
 mod host;
 mod inputs;
 mod network;

@@ -54,6 +54,12 @@ pub(crate) enum Step {
     Closed { connection: usize, side: usize },
     /// A sync ends.
     Synced { host: usize },
+    /// A sync of access.log ends.
+    Marked { host: usize },
+    /// A segment is ready, or cannot be.
+    Prepared { host: usize, segment: u64, bytes: u32 },
+    /// A piece of the journal was read.
+    Read { host: usize, read: pzog::Read },
 }
 
 impl Connection {

@@ -3,7 +3,7 @@
 use crate::host::Host;
 use crate::network::{Party, Port, Step};
 use crate::world::{UTC_SECONDS, World};
-use pzog::{ConnId, Input, Now, Outputs, Slice, Source};
+use pzog::{ConnId, Input, Now, Outputs, Prepare, Slice, Source};
 
 impl World {
     /// Gives a host an input without bytes of its own, and carries out what it wants done.
@@ -24,6 +24,7 @@ impl World {
 
     /// Carries out what a turn wants done, in the order of the contract.
     pub(crate) fn perform(&mut self, host: usize, out: Outputs, input: &[u8]) {
+        self.append(host, &out, input);
         for (conn, slice) in &out.send {
             self.send(host, *conn, out.bytes(*slice, input));
         }
@@ -37,6 +38,15 @@ impl World {
         if out.sync {
             self.begin_sync(host);
         }
+        if out.mark {
+            self.hosts[host].disk.begin_mark();
+            self.steps.push(Step::Marked { host });
+        }
+        if let Some(Prepare { segment, bytes }) = out.prepare {
+            self.steps.push(Step::Prepared { host, segment, bytes });
+        }
+        out.release.iter().for_each(|segment| self.hosts[host].disk.release(*segment));
+        out.read.iter().for_each(|read| self.steps.push(Step::Read { host, read: *read }));
         for to in &out.dial {
             let to = self.hosts[host].places[to.index()];
             self.note(&format!("{} dials {}", self.hosts[host].name, self.hosts[to].name));
@@ -59,6 +69,16 @@ impl World {
         self.hosts[host].out = out;
     }
 
+    fn append(&mut self, host: usize, out: &Outputs, input: &[u8]) {
+        let bytes: Vec<u8> = out.append.iter().flat_map(|piece| out.bytes(*piece, input)).copied().collect();
+        if let Err(what) = self.hosts[host].disk.append(out.append_at, &bytes).or_else(|what| {
+            if bytes.is_empty() { Ok(()) } else { Err(what) }
+        }) {
+            let name = self.hosts[host].name.clone();
+            self.misuse(format!("{name} {what}: {:?}", out.append_at));
+        }
+    }
+
     /// Sends or answers whole lines on a connection.
     fn send(&mut self, host: usize, conn: ConnId, bytes: &[u8]) {
         let from = self.hosts[host].name.clone();
@@ -73,7 +93,8 @@ impl World {
         for line in lines.split(|b| *b == b'\n').map(|l| l.strip_suffix(b"\r").unwrap_or(l)) {
             let shown = String::from_utf8_lossy(line);
             self.note(&format!("{from} → {to}  {shown}"));
-            self.checks.line_sent(&from, &to, line);
+            let life = self.hosts.iter().find(|h| h.name == to).map_or(0, |h| h.incarnation);
+            self.checks.line_sent(&from, &to, life, line);
             if let Party::Outsider(name) = &self.connections[connection].ends[1 - side] {
                 let outsider = self.outsiders.get_mut(name).expect("outsiders stay known");
                 outsider.answers.push(shown.clone().into_owned());
@@ -87,7 +108,7 @@ impl World {
 
     fn write_log(&mut self, host: usize, lines: &[u8]) {
         let name = self.hosts[host].name.clone();
-        self.hosts[host].log.extend_from_slice(lines);
+        self.hosts[host].disk.log(lines);
         for line in lines.split_inclusive(|b| *b == b'\n') {
             let line = line.strip_suffix(b"\n").unwrap_or_else(|| {
                 self.misuse(format!("{name} logs a piece of a line"));
@@ -99,8 +120,7 @@ impl World {
 
     fn begin_sync(&mut self, host: usize) {
         self.note(&format!("{} syncs", self.hosts[host].name));
-        let covers = self.hosts[host].log.len();
-        if self.hosts[host].syncing_bytes.replace(covers).is_some() {
+        if self.hosts[host].disk.begin_sync() {
             self.misuse(format!("{} syncs while it syncs", self.hosts[host].name));
         }
         self.steps.push(Step::Synced { host });

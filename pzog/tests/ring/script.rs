@@ -1,6 +1,6 @@
 //! The scripts in `tests/scripts/`: commands, then `---`, then all that happened.
 
-use crate::host::Disk;
+use crate::disk::Mood;
 use crate::network::Port;
 use crate::world::World;
 use goldenscript::Context;
@@ -32,7 +32,7 @@ enum Command {
     Stop(Vec<String>),
     /// Ends these hosts as `kill -9` does.
     Kill(Vec<String>),
-    /// Ends these hosts as a power loss does: no connection closes.
+    /// Ends these hosts as a power loss does: no connection closes, and what was not synced is lost.
     Vanish(Vec<String>),
     /// `client alice MV`: a client connects.
     Client { name: String, host: String },
@@ -54,7 +54,7 @@ enum Command {
     Hold(String, String),
     /// It goes on again.
     Release(String, String),
-    /// `disk MV hangs`: `works`, `hangs` or `fails`.
+    /// `disk MV hangs`: `works`, `hangs`, `fails` or `full`.
     Disk(String, String),
     /// Lets time go on.
     Run(String),
@@ -93,7 +93,7 @@ impl Runner {
             Some(other) => return Err(format!("no way to connect {other:?}").into()),
         };
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
-        self.world = World::new(&names, scheme, Settings { connect, ..Settings::default() });
+        self.world = World::new(&names, scheme, Settings { connect, segment_bytes: 1 << 20, ..Settings::default() });
         Ok(())
     }
 
@@ -109,7 +109,8 @@ impl Runner {
             "redial_max" => s.redial_max = duration(value)?,
             "clients_max" => s.clients_max = value.parse()?,
             "window_messages" => s.window_messages = value.parse()?,
-            "outbox_bytes" => s.outbox_bytes = value.parse()?,
+            "segment_bytes" => s.segment_bytes = value.parse()?,
+            "journal_bytes" => s.journal_bytes = value.parse()?,
             _ => return Err(format!("no setting {key:?}").into()),
         }
         let settings = self.world.settings;
@@ -147,10 +148,11 @@ impl Runner {
 
     fn set_disk(&mut self, host: &str, disk: &str) -> Done {
         let host = self.host(host)?;
-        self.world.hosts[host].disk = match disk {
-            "works" => Disk::Works,
-            "hangs" => Disk::Hangs,
-            "fails" => Disk::Fails,
+        self.world.hosts[host].disk.mood = match disk {
+            "works" => Mood::Works,
+            "hangs" => Mood::Hangs,
+            "fails" => Mood::Fails,
+            "full" => Mood::Full,
             _ => return Err(format!("no disk {disk:?}").into()),
         };
         Ok(())
@@ -190,7 +192,7 @@ impl Runner {
             Command::StartWith { host, names } => self.start_with(host, names)?,
             Command::Stop(names) => self.each(names, |world, host| world.give(host, Input::Stop))?,
             Command::Kill(names) => self.each(names, World::kill)?,
-            Command::Vanish(names) => self.each(names, |world, host| drop(world.vanish(host)))?,
+            Command::Vanish(names) => self.each(names, World::lose_power)?,
             Command::Client { name, host } => self.connect(name, host, Port::Clients)?,
             Command::Peer { name, host } => self.connect(name, host, Port::Ring)?,
             Command::Say(words) => {
@@ -249,6 +251,6 @@ fn duration(text: &str) -> Result<Duration, Box<dyn Error>> {
 test_each_file::test_each_path! { for ["txt"] in "./pzog/tests/scripts" as scripts => run }
 
 fn run([path]: [&Path; 1]) {
-    let world = World::new(&["MV"], Scheme::Receiver, Settings::default());
+    let world = World::new(&["MV"], Scheme::Receiver, Settings { segment_bytes: 1 << 20, ..Settings::default() });
     goldenscript::run(&mut Runner { world }, path).expect("the script runs, and no rule is broken");
 }

@@ -1,7 +1,8 @@
 //! The ring, its network, its disks and its clock: what a test does with them, and what happens by itself.
 
 use crate::checks::Checks;
-use crate::host::{Disk, Host};
+use crate::disk::Mood;
+use crate::host::Host;
 use crate::network::{Connection, Party, Port, Step};
 use crate::outsider::Outsider;
 use pzog::limits::LINE_MAX;
@@ -104,7 +105,12 @@ impl World {
         let identity = Identity { ring, me, incarnation, process, seed: incarnation << 8 | host as u64 };
         self.hosts[host].incarnation = incarnation;
         self.hosts[host].reads_clients = true;
-        self.hosts[host].node = Some(Node::new(identity, self.settings));
+        let size = self.settings.segment_bytes;
+        let recovered = self.hosts[host].disk.recover(&identity.ring, me, size);
+        recovered.findings().iter().for_each(|finding| self.note(&format!("{} finds {finding}", self.hosts[host].name)));
+        self.hosts[host].node = Some(Node::new(identity, self.settings, recovered));
+        let log = self.hosts[host].disk.log_file();
+        self.give(host, Input::LogOpened { log });
         self.give(host, Input::Deadline);
     }
 
@@ -113,12 +119,19 @@ impl World {
         self.vanish(host).into_iter().for_each(|(connection, side)| self.end_pipe(connection, 1 - side));
     }
 
-    /// Ends a host as a power loss does: nobody hears of it. Returns its connections.
-    pub(crate) fn vanish(&mut self, host: usize) -> Vec<(usize, usize)> {
+    /// Ends a host as a power loss does: nobody hears of it, and what was not synced is lost.
+    pub(crate) fn lose_power(&mut self, host: usize) {
+        self.vanish(host);
+        self.hosts[host].disk.lose_unsynced();
+    }
+
+    /// Ends a host, and nobody hears of it. Returns its connections.
+    fn vanish(&mut self, host: usize) -> Vec<(usize, usize)> {
         let lost = self.hosts[host].lose_memory();
         self.steps.retain(|step| match *step {
             Step::Dial { from, .. } => from != host,
-            Step::Synced { host: of } => of != host,
+            Step::Synced { host: of } | Step::Marked { host: of } => of != host,
+            Step::Prepared { host: of, .. } | Step::Read { host: of, .. } => of != host,
             Step::Closed { connection, side } => !lost.contains(&(connection, side)),
             Step::Deliver { .. } => true,
         });
@@ -246,7 +259,8 @@ impl World {
     fn is_possible(&self, step: usize) -> bool {
         match self.steps[step] {
             Step::Dial { .. } | Step::Closed { .. } => true,
-            Step::Synced { host } => self.hosts[host].disk != Disk::Hangs,
+            Step::Synced { host } | Step::Marked { host } => self.hosts[host].disk.mood != Mood::Hangs,
+            Step::Prepared { .. } | Step::Read { .. } => true,
             Step::Deliver { connection, side } => self.can_deliver(connection, side),
         }
     }
@@ -265,6 +279,12 @@ impl World {
         match self.steps.remove(step) {
             Step::Dial { from, to } => self.dial(from, to),
             Step::Synced { host } => self.sync_ends(host),
+            Step::Marked { host } => self.mark_ends(host),
+            Step::Prepared { host, segment, bytes } => {
+                let ok = self.hosts[host].disk.prepare(segment, bytes);
+                self.give(host, Input::Prepared { ok });
+            }
+            Step::Read { host, read } => self.read_journal(host, read),
             Step::Closed { connection, side } => self.tell_closed(connection, side),
             Step::Deliver { connection, side } => self.deliver(connection, side, bytes_max),
         }
@@ -287,14 +307,26 @@ impl World {
     }
 
     fn sync_ends(&mut self, host: usize) {
-        let ok = self.hosts[host].disk == Disk::Works;
-        let covered = self.hosts[host].syncing_bytes.take().expect("a sync was asked for");
-        if ok {
-            self.hosts[host].synced_bytes = covered;
-        } else {
+        if self.hosts[host].disk.mood == Mood::Fails {
             self.note(&format!("{} cannot sync", self.hosts[host].name));
+            return self.kill(host);
         }
-        self.give(host, Input::Synced { ok });
+        self.hosts[host].disk.end_sync();
+        self.give(host, Input::Synced);
+    }
+
+    fn mark_ends(&mut self, host: usize) {
+        if let Some(log) = self.hosts[host].disk.end_mark() {
+            self.give(host, Input::Marked { log });
+        }
+    }
+
+    fn read_journal(&mut self, host: usize, read: pzog::Read) {
+        let mut bytes = self.hosts[host].disk.read(read.at, read.bytes);
+        let input = Input::JournalRead { id: read.id, bytes: &mut bytes };
+        if let Some((_, out)) = self.handle(host, input) {
+            self.perform(host, out, &bytes);
+        }
     }
 
     fn tell_closed(&mut self, connection: usize, side: usize) {

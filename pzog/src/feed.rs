@@ -1,0 +1,413 @@
+//! What each host is sent of each stream, and from where: live, or from the journal.
+//!
+//! A *feed* is the next number of a stream that a host is to get. A message with that number goes out in the turn in
+//! which it comes; where that cannot be (the host was away, does not keep up, asked for earlier ones), the feed
+//! lags, and the host is served from the journal, piece by piece, until it has caught up. So there is one way by which
+//! messages are sent again, and it ends where the live ones begin.
+
+use crate::broadcast::OWN;
+use crate::event::{ConnId, Outputs, Place, Read, Slice, Span};
+use crate::journal::frame::{self, BadFrame};
+use crate::journal::record::REPEAT;
+use crate::limits::SERVE_BYTES;
+use crate::node::Node;
+use crate::report::Refusal;
+use crate::ring::HostIndex;
+use crate::stream::Numbers;
+use crate::time::Time;
+use crate::watermark::put_told;
+use crate::wire::{StreamName, number};
+use alloc::vec::Vec;
+
+/// All feeds of one host, while it is linked.
+#[derive(Debug, Default)]
+pub(crate) struct Feeds {
+    feeds: Vec<Feed>,
+    /// Some of them lag, perhaps.
+    lagging: bool,
+    /// Where in the journal the host is served from.
+    cursor: Option<Cursor>,
+    /// The other side takes nothing just now.
+    pub(crate) blocked: bool,
+}
+
+/// One stream for one host.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) struct Feed {
+    /// The next number; 0 is no feed.
+    pub(crate) next: u64,
+    /// The last number that is for this host.
+    pub(crate) until: u64,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Cursor {
+    at: Place,
+    /// Bytes of the next read.
+    bytes: u32,
+    /// The read under way.
+    reading: Option<u32>,
+    /// A feed was set back behind it.
+    restart: bool,
+}
+
+/// No end.
+pub(crate) const LIVE: u64 = u64::MAX;
+
+impl Feeds {
+    pub(crate) fn get(&self, stream: u32) -> Feed {
+        self.feeds.get(stream as usize).copied().unwrap_or_default()
+    }
+
+    fn get_mut(&mut self, stream: u32) -> &mut Feed {
+        let at = stream as usize;
+        if at >= self.feeds.len() {
+            self.feeds.resize(at + 1, Feed::default());
+        }
+        &mut self.feeds[at]
+    }
+
+    /// Sets a feed; whether anything of it is there already is seen at the end of the turn.
+    fn set(&mut self, stream: u32, feed: Feed) {
+        *self.get_mut(stream) = feed;
+        self.lagging = true;
+        if let Some(cursor) = &mut self.cursor {
+            cursor.restart = true;
+        }
+    }
+
+    /// Lines up to this one go by another way.
+    pub(crate) fn end_at(&mut self, stream: u32, last: u64) {
+        let feed = self.get_mut(stream);
+        feed.until = last;
+        if feed.next > last {
+            *feed = Feed::default();
+        }
+    }
+
+    pub(crate) fn end(&mut self, stream: u32) {
+        *self.get_mut(stream) = Feed::default();
+    }
+}
+
+impl Node {
+    /// Serves a host a stream from a number on, live once it has caught up.
+    pub(crate) fn feed(&mut self, host: HostIndex, stream: u32, next: u64) {
+        self.links[host.index()].feeds.set(stream, Feed { next, until: LIVE });
+        self.streams.get_mut(stream).fed |= 1 << host.0;
+    }
+
+    /// A relay's duty: this message, too, is for that host.
+    pub(crate) fn extend_feed(&mut self, host: HostIndex, stream: u32, seq: u64) {
+        let feeds = &mut self.links[host.index()].feeds;
+        let feed = feeds.get_mut(stream);
+        if feed.until == LIVE {
+            return;
+        }
+        // What lies between went another way.
+        if feed.next == 0 || feed.next == feed.until + 1 {
+            feed.next = seq;
+        }
+        feed.until = seq;
+        self.streams.get_mut(stream).fed |= 1 << host.0;
+    }
+
+    /// A message that was just journaled goes to all hosts that are next to get it.
+    pub(crate) fn feed_live(&mut self, now: Time, stream: u32, seq: u64, line: Slice, out: &mut Outputs) {
+        let mut fed = self.streams.get(stream).fed;
+        while fed != 0 {
+            let host = fed.trailing_zeros() as usize;
+            fed &= fed - 1;
+            let link = &mut self.links[host];
+            let blocked = link.feeds.blocked;
+            let feed = link.feeds.get_mut(stream);
+            match &mut link.up {
+                _ if feed.next == 0 || seq > feed.until => {}
+                Some(up) if feed.next == seq && !blocked => {
+                    feed.next = seq + 1;
+                    up.used = now;
+                    push(up.conn, line, out);
+                }
+                _ => link.feeds.lagging = true,
+            }
+        }
+    }
+
+    /// Own messages, in one piece, for a host that gets them directly.
+    pub(crate) fn feed_own(
+        &mut self,
+        now: Time,
+        host: HostIndex,
+        own: Numbers,
+        lines: Slice,
+        out: &mut Outputs,
+    ) {
+        let link = &mut self.links[host.index()];
+        let blocked = link.feeds.blocked;
+        let feed = link.feeds.get_mut(OWN);
+        match &mut link.up {
+            _ if feed.next == 0 || feed.next > own.to || own.from > feed.until => {}
+            Some(up) if feed.next == own.from && !blocked => {
+                feed.next = own.to + 1;
+                up.used = now;
+                out.send.push((up.conn, lines));
+            }
+            _ => {
+                // They stand in the journal where the cursor may have been already.
+                link.feeds.lagging = true;
+                link.feeds.cursor.iter_mut().for_each(|cursor| cursor.restart = true);
+            }
+        }
+    }
+
+    /// The last number of a stream that may be sent to a host.
+    fn sendable(&self, stream: u32) -> u64 {
+        if stream == OWN { self.own.sendable } else { self.streams.get(stream).journaled }
+    }
+
+    /// The streams of a host that lag.
+    fn lagging(&self, host: HostIndex) -> impl Iterator<Item = (u32, Feed)> {
+        let feeds = &self.links[host.index()].feeds.feeds;
+        (0..).zip(feeds).filter_map(|(stream, feed)| {
+            let upto = feed.until.min(self.sendable(stream));
+            (feed.next > 0 && feed.next <= upto).then_some((stream, *feed))
+        })
+    }
+
+    /// The end of a turn: what lags is read from the journal.
+    pub(crate) fn serve(&mut self, out: &mut Outputs) {
+        for host in self.others() {
+            let link = &self.links[host.index()];
+            if link.feeds.lagging && link.up.is_some() && !link.feeds.blocked {
+                self.serve_host(host, out);
+            }
+        }
+    }
+
+    fn serve_host(&mut self, host: HostIndex, out: &mut Outputs) {
+        if self.links[host.index()].feeds.cursor.is_some_and(|c| c.reading.is_some()) {
+            return;
+        }
+        self.tell_gone_before_all(host, out);
+        let Some(begin) = self.lagging(host).map(|(stream, feed)| self.journal.find(stream, feed.next)).min()
+        else {
+            let feeds = &mut self.links[host.index()].feeds;
+            (feeds.lagging, feeds.cursor) = (false, None);
+            return;
+        };
+        let cursor = self.links[host.index()].feeds.cursor.filter(|c| !c.restart && c.at >= begin);
+        let at = self.journal.normal(cursor.map_or(begin, |c| c.at));
+        if at == self.journal.end() {
+            // All was read, and what still lags is not there.
+            self.tell_gone_unread(host, out);
+            return;
+        }
+        let bytes = cursor.map_or(SERVE_BYTES, |c| c.bytes).min(self.journal.bytes_behind(at));
+        self.reads = self.reads.wrapping_add(1);
+        let id = self.reads;
+        out.read.push(Read { id, at, bytes });
+        let cursor = Cursor { at, bytes: SERVE_BYTES, reading: Some(id), restart: false };
+        self.links[host.index()].feeds.cursor = Some(cursor);
+    }
+
+    /// What was released already cannot be served.
+    fn tell_gone_before_all(&mut self, host: HostIndex, out: &mut Outputs) {
+        let gone: Vec<(u32, Numbers)> = self
+            .lagging(host)
+            .map(|(stream, feed)| (stream, Numbers { from: feed.next, to: self.journal.before_all(stream) }))
+            .filter(|(_, gone)| gone.count() > 0)
+            .collect();
+        gone.into_iter().for_each(|(stream, gone)| self.tell_gone(host, stream, gone, out));
+    }
+
+    fn tell_gone_unread(&mut self, host: HostIndex, out: &mut Outputs) {
+        let gone: Vec<(u32, Numbers)> = self
+            .lagging(host)
+            .map(|(stream, feed)| {
+                (stream, Numbers { from: feed.next, to: feed.until.min(self.sendable(stream)) })
+            })
+            .collect();
+        gone.into_iter().for_each(|(stream, gone)| self.tell_gone(host, stream, gone, out));
+        let feeds = &mut self.links[host.index()].feeds;
+        (feeds.lagging, feeds.cursor) = (false, None);
+    }
+
+    /// `GONE <stream> <from> <to>`: these cannot be had here.
+    fn tell_gone(&mut self, host: HostIndex, stream: u32, gone: Numbers, out: &mut Outputs) {
+        let link = &mut self.links[host.index()];
+        link.feeds.get_mut(stream).next = gone.to + 1;
+        if let Some(up) = link.up {
+            let start = out.small.len() as u32;
+            put_told("GONE ", self.streams.get(stream), [gone.from, gone.to], &mut out.small);
+            out.send.push((up.conn, Slice::Small(Span { start, end: out.small.len() as u32 })));
+        }
+    }
+
+    /// A piece of the journal was read.
+    pub(crate) fn journal_read(&mut self, now: Time, id: u32, bytes: &mut [u8], out: &mut Outputs) {
+        let of = |host: &HostIndex| {
+            self.links[host.index()].feeds.cursor.filter(|c| c.reading == Some(id)).map(|c| (*host, c))
+        };
+        let Some((host, mut cursor)) = self.others().find_map(|host| of(&host)) else {
+            return self.find_read(id, bytes, out);
+        };
+        let Some(up) = &mut self.links[host.index()].up else { return };
+        up.used = now;
+        let conn = up.conn;
+        cursor.reading = None;
+        cursor = self.serve_piece(host, conn, cursor, bytes, out);
+        self.links[host.index()].feeds.cursor = Some(cursor);
+    }
+
+    /// Sends what a host lacks of the records in a piece of the journal, and moves the cursor behind them.
+    fn serve_piece(
+        &mut self,
+        host: HostIndex,
+        conn: ConnId,
+        mut cursor: Cursor,
+        bytes: &mut [u8],
+        out: &mut Outputs,
+    ) -> Cursor {
+        let base = cursor.at;
+        let mut at = 0;
+        while at < bytes.len() {
+            match frame::read(base.segment, base.offset, bytes, at) {
+                Ok(frame) => {
+                    self.serve_record(host, conn, frame.payload, bytes, out);
+                    at = frame.payload.end as usize;
+                }
+                Err(BadFrame::Incomplete { needs }) if at > 0 || needs > bytes.len() as u32 => {
+                    // A whole record at least, the next time.
+                    cursor.bytes = cursor.bytes.max(needs);
+                    break;
+                }
+                Err(_) => {
+                    cursor.at = self.passed_damage(Place { offset: base.offset + at as u32, ..base }, out);
+                    return cursor;
+                }
+            }
+        }
+        cursor.at = Place { offset: base.offset + at as u32, ..base };
+        if at == 0 && cursor.bytes <= bytes.len() as u32 {
+            cursor.at = self.passed_damage(base, out); // nothing was read at all
+        }
+        cursor
+    }
+
+    /// What cannot be read is skipped up to the next place that the index knows; who lacks it hears `GONE`.
+    fn passed_damage(&mut self, at: Place, out: &mut Outputs) -> Place {
+        let next = self.journal.next_known(at);
+        if self.damage_told < next {
+            self.damage_told = next;
+            let Place { segment, offset } = at;
+            out.report(
+                crate::Severity::Error,
+                crate::Source::Node,
+                format_args!(
+                    "DAMAGED journal segment {segment:016x}, offset {offset}: cannot be read; passed over"
+                ),
+            );
+        }
+        next
+    }
+
+    fn serve_record(
+        &mut self,
+        host: HostIndex,
+        conn: ConnId,
+        payload: Span,
+        bytes: &mut [u8],
+        out: &mut Outputs,
+    ) {
+        let mut start = payload.start as usize;
+        let mut last: Option<(u32, usize)> = None; // a stream, and the bytes of its name
+        while let Some(end) = memchr::memchr(b'\n', &bytes[start..payload.end as usize]) {
+            let end = start + end + 1;
+            let line = Span { start: start as u32, end: end as u32 };
+            start = end;
+            let is_data = matches!(bytes[line.start as usize], b'0'..=b'2' | REPEAT);
+            if !is_data {
+                continue;
+            }
+            let Some((stream, seq)) = self.id_of(&bytes[line.range()], &mut last) else { continue };
+            let feed = self.links[host.index()].feeds.get(stream);
+            if feed.next == 0 || seq < feed.next || seq > feed.until.min(self.sendable(stream)) {
+                continue;
+            }
+            if seq > feed.next {
+                self.tell_gone(host, stream, Numbers { from: feed.next, to: seq - 1 }, out);
+            }
+            self.links[host.index()].feeds.get_mut(stream).next = seq + 1;
+            bytes[line.start as usize] = b'0';
+            push(conn, Slice::Input(line), out);
+        }
+    }
+
+    /// The stream and number of a data line of the journal.
+    pub(crate) fn id_of(&self, line: &[u8], last: &mut Option<(u32, usize)>) -> Option<(u32, u64)> {
+        let behind_same = last.and_then(|(stream, bytes)| {
+            let name = &self.streams.get(stream).head;
+            line[1..].starts_with(name).then_some((stream, 1 + bytes))
+        });
+        let (stream, behind) = match behind_same {
+            Some(found) => found,
+            None => {
+                let dot = memchr::memchr(b'.', line)?;
+                let name = StreamName::parse(&line[1..dot], &self.ring).ok()?;
+                (self.streams.find(name)?, dot + 1)
+            }
+        };
+        *last = Some((stream, behind - 1));
+        let digits = line[behind..].iter().take_while(|b| b.is_ascii_digit()).count();
+        Some((stream, number(&line[behind..behind + digits])?))
+    }
+
+    /// `WANT <stream> <from>`: be my server of this stream.
+    pub(crate) fn peer_want(&mut self, now: Time, conn: ConnId, rest: &[u8], line: &[u8], out: &mut Outputs) {
+        let Some(host) = self.peers.get_mut(conn).and_then(|p| p.host) else { return };
+        let mut words = rest.splitn(2, |b| *b == b' ');
+        let name = words.next().and_then(|name| StreamName::parse(name, &self.ring).ok());
+        let from = words.next().and_then(number).filter(|from| *from > 0);
+        let (Some(name), Some(from)) = (name, from) else {
+            return self.refuse_peer_line(conn, Refusal::Malformed, line, out);
+        };
+        // A stream for one host is nobody else's business.
+        let is_allowed = name.addressee.is_none_or(|to| to == host || name.origin == host);
+        let stream = self.streams.find(name).filter(|_| is_allowed);
+        match stream {
+            Some(OWN) => self.serve_directly(now, host, from),
+            Some(stream) => self.feed(host, stream, from),
+            None => {} // nothing of it is here, and nothing says so
+        }
+    }
+
+    /// `ENOUGH <stream>`: somebody else is my server of this stream now.
+    pub(crate) fn peer_enough(&mut self, conn: ConnId, rest: &[u8], line: &[u8], out: &mut Outputs) {
+        let Some(host) = self.peers.get_mut(conn).and_then(|p| p.host) else { return };
+        let Ok(name) = StreamName::parse(rest, &self.ring) else {
+            return self.refuse_peer_line(conn, Refusal::Malformed, line, out);
+        };
+        if let Some(stream) = self.streams.find(name).filter(|stream| *stream != OWN) {
+            self.links[host.index()].feeds.end(stream);
+        }
+    }
+
+    /// The other side of a link takes nothing just now, or again.
+    pub(crate) fn set_blocked(&mut self, conn: ConnId, blocked: bool) {
+        let host = self.peers.get_mut(conn).and_then(|p| p.host);
+        let Some(link) = host.map(|host| &mut self.links[host.index()]) else { return };
+        if link.up.is_some_and(|up| up.conn == conn) {
+            link.feeds.blocked = blocked;
+        }
+    }
+}
+
+/// Sends a line; neighbours for one connection go out as one slice.
+pub(crate) fn push(conn: ConnId, line: Slice, out: &mut Outputs) {
+    match (line, out.send.last_mut()) {
+        (Slice::Input(new), Some((last, Slice::Input(span)))) if *last == conn && span.end == new.start => {
+            span.end = new.end;
+        }
+        _ => out.send.push((conn, line)),
+    }
+}

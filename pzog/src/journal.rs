@@ -1,0 +1,22 @@
+//! The bytes of the journal: what a segment holds, and how it is read after a crash.
+//!
+//! The journal is a row of *segments*, numbered, each a file of fixed size. A segment is a run of *frames* from its
+//! beginning, each with the place it was written to in its check, so that bytes at another place, or of what the
+//! file held when it was another segment, never pass for a frame. What is behind the last frame may be anything.
+//!
+//! `scan` reads a segment after a crash, and tells apart what a crash may leave (a *torn* tail: bytes that no sync
+//! had covered) from what it may not (*damage*: bytes that had been synced, or that lie before the end a later
+//! segment tells).
+//!
+//! `record` has the lines in a frame, `writer` how the journal grows, and [`Recovery`] what it says after a start.
+
+#[cfg(test)]
+mod crash_tests;
+pub(crate) mod frame;
+pub(crate) mod record;
+mod recovery;
+pub(crate) mod scan;
+pub(crate) mod writer;
+
+pub use frame::HEADER_BYTES;
+pub use recovery::{JournalError, Recovered, Recovery};

@@ -1,0 +1,436 @@
+//! What a journal says after a start: where every stream stands, which sessions are known, and what is missing in
+//! access.log.
+//!
+//! The oldest head gives the state before its segment; the records behind it are added in order, and every later
+//! head sets the state again. What is torn at the end of the last segment is cut: a new segment begins, and its
+//! head says where the old one ended. What is damaged before that is passed over; messages that it held, and that
+//! access.log may lack, become holes of their streams, which are fetched again.
+
+use crate::event::{LogFile, Place};
+use crate::journal::record::{Line, Mark, StreamLine, lines};
+use crate::journal::scan::scan;
+use crate::journal::writer::{Entry, Segment};
+use crate::limits::INDEX_BYTES;
+use crate::ring::{HostIndex, Ring};
+use crate::session::{At, Sessions, content};
+use crate::stream::{Arrival, Numbers, Stream, Streams};
+use crate::time::STAMP_LEN;
+use crate::wire::{Data, StreamName, named};
+use alloc::collections::VecDeque;
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+use core::fmt;
+
+/// Why a journal is not used.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum JournalError {
+    /// It is another host's.
+    OtherHost {
+        /// The segment that says so.
+        segment: u64,
+        /// Whose it is.
+        host: String,
+    },
+}
+
+impl fmt::Display for JournalError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            JournalError::OtherHost { segment, host } => write!(
+                f,
+                "segment {segment:016x} is of the journal of host {host}: give every host a state directory of its own"
+            ),
+        }
+    }
+}
+
+impl core::error::Error for JournalError {}
+
+/// Reads a journal, segment by segment.
+#[derive(Debug)]
+pub struct Recovery {
+    ring: Ring,
+    me: HostIndex,
+    /// The segment given last: only the next one's head says where it ends.
+    pending: Option<Pending>,
+    state: Recovered,
+    /// A head was read: what comes is to be added to it.
+    has_base: bool,
+    /// The last damaged piece since the last head.
+    damaged: Option<Place>,
+    lost: Vec<Lost>,
+}
+
+/// A segment that is to be read.
+#[derive(Debug)]
+struct Pending {
+    number: u64,
+    incarnation: Option<u64>,
+    bytes: Vec<u8>,
+}
+
+/// What the beginning of a segment says of the one before.
+#[derive(Clone, Copy, Debug)]
+struct Link {
+    incarnation: u64,
+    before: Option<Place>,
+    /// A sync has ended since this segment was begun, so that all before it is on the disk.
+    is_proof: bool,
+}
+
+/// Messages that a damaged piece held.
+#[derive(Clone, Copy, Debug)]
+struct Lost {
+    stream: u32,
+    numbers: Numbers,
+    place: Place,
+}
+
+/// What was found.
+#[derive(Clone, Debug, Default)]
+pub struct Recovered {
+    pub(crate) streams: Streams,
+    pub(crate) sessions: Sessions,
+    pub(crate) segments: VecDeque<Segment>,
+    pub(crate) index: VecDeque<Entry>,
+    pub(crate) mark: Option<Mark>,
+    pub(crate) running_seconds: u64,
+    last_segment: Option<u64>,
+    unreadable: Vec<u64>,
+    /// Segments that came after one that a crash has cut.
+    pub(crate) dead: Vec<u64>,
+    findings: Vec<String>,
+}
+
+impl Recovery {
+    /// Begins to read the journal of this host.
+    #[must_use]
+    pub fn new(ring: &Ring, me: HostIndex) -> Recovery {
+        let mut state = Recovered::default();
+        // The place of the stream of the life that begins.
+        state.streams.set_own(Stream::new(StreamName { origin: me, addressee: None, incarnation: 0 }, ring));
+        Recovery {
+            ring: ring.clone(),
+            me,
+            pending: None,
+            state,
+            has_base: false,
+            damaged: None,
+            lost: Vec::new(),
+        }
+    }
+
+    /// The next segment: all bytes of its file. Segments come in ascending order of their numbers.
+    ///
+    /// # Errors
+    /// The journal is of another host: this one must not start with it.
+    pub fn segment(&mut self, number: u64, bytes: &[u8]) -> Result<(), JournalError> {
+        self.state.last_segment = Some(number);
+        let link = link(number, bytes);
+        let is_dead = |before: Place| self.state.dead.contains(&before.segment);
+        let mut lives = !link.and_then(|link| link.before).is_some_and(is_dead);
+        if let Some(before) = self.pending.take() {
+            let sealed = self.end_of(&before, link);
+            self.read(before.number, &before.bytes, sealed)?;
+            let follows = link.and_then(|link| link.before).is_some_and(|end| end.segment == before.number);
+            lives &= !follows || sealed.is_some();
+        }
+        if lives {
+            let incarnation = link.map(|link| link.incarnation);
+            self.pending = Some(Pending { number, incarnation, bytes: bytes.to_vec() });
+        } else {
+            self.find(format!(
+                "TORN journal segment {number:016x}: the end of the one before was never written; dropped"
+            ));
+            self.state.dead.push(number);
+        }
+        Ok(())
+    }
+
+    /// Where a segment ends, if the next one tells that and it is certain: a crash may leave the next one's head and
+    /// not the end of this one.
+    fn end_of(&self, segment: &Pending, next: Option<Link>) -> Option<u32> {
+        let next = next?;
+        let end = next.before.filter(|end| end.segment == segment.number)?.offset;
+        let is_new_life = segment.incarnation != Some(next.incarnation);
+        let is_whole = || scan(segment.number, &segment.bytes, None).end >= end;
+        (is_new_life || next.is_proof || is_whole()).then_some(end)
+    }
+
+    /// All segments were given. The driver brings them to the disk before it makes a node of this.
+    ///
+    /// # Errors
+    /// As [`Recovery::segment`].
+    pub fn finish(mut self) -> Result<Recovered, JournalError> {
+        if let Some(Pending { number, bytes, .. }) = self.pending.take() {
+            self.read(number, &bytes, None)?;
+        }
+        let certain = self.state.mark.map_or(Place::default(), |mark| mark.place);
+        for Lost { stream, numbers, .. } in self.lost.into_iter().filter(|lost| lost.place >= certain) {
+            self.state.streams.get_mut(stream).add_hole(numbers);
+        }
+        self.state.streams.iter_mut().for_each(|s| s.synced = s.journaled);
+        Ok(self.state)
+    }
+
+    fn read(&mut self, number: u64, bytes: &[u8], sealed: Option<u32>) -> Result<(), JournalError> {
+        let scanned = scan(number, bytes, sealed);
+        if let Some(torn) = scanned.torn {
+            self.find(format!(
+                "TORN journal segment {number:016x}: {torn} bytes behind offset {} were never whole; cut off",
+                scanned.end
+            ));
+        }
+        let mut damaged = scanned.damaged.iter().peekable();
+        for frame in &scanned.frames {
+            while let Some(span) = damaged.next_if(|span| span.start < frame.offset) {
+                self.damage(number, span.start, span.end);
+            }
+            let place = Place { segment: number, offset: frame.offset };
+            self.record(place, bytes.len() as u32, &bytes[frame.payload.range()])?;
+        }
+        damaged.for_each(|span| self.damage(number, span.start, span.end));
+        match self.state.segments.back_mut().filter(|s| s.number == number) {
+            Some(segment) => segment.end = scanned.end,
+            None if scanned.frames.is_empty() && scanned.damaged.is_empty() => {} // nothing was written to it
+            None => {
+                self.find(format!(
+                    "UNREADABLE journal segment {number:016x}: it has no head, nor has any before it"
+                ));
+                self.state.unreadable.push(number);
+            }
+        }
+        Ok(())
+    }
+
+    fn damage(&mut self, segment: u64, from: u32, to: u32) {
+        self.damaged = Some(Place { segment, offset: from });
+        self.find(format!("DAMAGED journal segment {segment:016x}, offset {from} to {to}: passed over"));
+    }
+
+    fn find(&mut self, finding: String) {
+        self.state.findings.push(finding);
+    }
+
+    fn record(&mut self, place: Place, size: u32, payload: &[u8]) -> Result<(), JournalError> {
+        match lines(payload).next().and_then(Line::parse) {
+            Some(Line::Head { host, running_seconds, .. }) => {
+                self.head(place, host, running_seconds, payload)?;
+                self.begin_segment(place, size);
+            }
+            _ if self.has_base => {
+                self.begin_segment(place, size);
+                let since = self.state.index.back();
+                if since.is_some_and(|e| place.offset - e.place.offset >= INDEX_BYTES) {
+                    self.add_index(place);
+                }
+                self.lines(place, payload);
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// The first record of a segment that can be used.
+    fn begin_segment(&mut self, place: Place, size: u32) {
+        if self.state.segments.back().is_none_or(|s| s.number != place.segment) {
+            let begun = self.state.running_seconds;
+            self.state.segments.push_back(Segment { number: place.segment, size, end: u32::MAX, begun });
+            self.add_index(Place { offset: 0, ..place });
+        }
+    }
+
+    fn add_index(&mut self, place: Place) {
+        let journaled = self.state.streams.iter().map(|s| s.journaled).collect();
+        self.state.index.push_back(Entry { place, journaled });
+    }
+
+    /// A head sets the state: what it does not tell is forgotten.
+    fn head(
+        &mut self,
+        place: Place,
+        host: &[u8],
+        running_seconds: u64,
+        payload: &[u8],
+    ) -> Result<(), JournalError> {
+        if host != self.ring.name(self.me).as_bytes() {
+            let host = String::from_utf8_lossy(host).to_string();
+            return Err(JournalError::OtherHost { segment: place.segment, host });
+        }
+        self.has_base = true;
+        self.state.running_seconds = self.state.running_seconds.max(running_seconds);
+        self.state.sessions.begin_snapshot();
+        self.lines(place, payload);
+        self.state.sessions.end_snapshot();
+        self.damaged = None;
+        Ok(())
+    }
+
+    fn lines(&mut self, place: Place, payload: &[u8]) {
+        for line in lines(payload) {
+            match Line::parse(line) {
+                Some(line) => self.line(place, line),
+                None => self.find(format!(
+                    "UNKNOWN line in journal segment {:016x}, offset {}: ignored",
+                    place.segment, place.offset
+                )),
+            }
+        }
+    }
+
+    fn line(&mut self, place: Place, line: Line<'_>) {
+        match line {
+            Line::Head { .. } | Line::End(_) => {}
+            Line::Stream(line) => self.stream(place, &line),
+            Line::Session { token, idle_seconds, known } => {
+                let used = self.state.running_seconds.saturating_sub(idle_seconds);
+                self.state.sessions.restore(token, used, &known);
+            }
+            Line::Mark(mark) => self.state.mark = Some(mark),
+            Line::Data(line, logged) => self.data(place, line, logged),
+            Line::GivenUp { stream, upto } => {
+                if let Some(at) = self.open(stream) {
+                    self.state.streams.get_mut(at).pass_over(upto);
+                }
+            }
+        }
+    }
+
+    fn open(&mut self, name: &[u8]) -> Option<u32> {
+        match StreamName::parse(name, &self.ring) {
+            Ok(name) => self.state.streams.open(name, &self.ring),
+            Err(_) => None, // of a host that is not in ring.toml any more
+        }
+    }
+
+    /// What a head says of a stream. Whoever wrote it did not know of damage since the head before.
+    fn stream(&mut self, place: Place, line: &StreamLine<'_>) {
+        let Some(at) = self.open(line.name) else { return };
+        let stream = self.state.streams.get_mut(at);
+        if let Some(damaged) = self.damaged {
+            let unread = Numbers { from: stream.journaled + 1, to: line.journaled };
+            let unfilled = stream.holes.iter().copied();
+            let lost = unfilled.chain((unread.count() > 0).then_some(unread));
+            self.lost.extend(lost.map(|numbers| Lost { stream: at, numbers, place: damaged.min(place) }));
+        }
+        stream.journaled = line.journaled;
+        (stream.logged, stream.repeats, stream.given_up) = (line.logged, line.repeats, line.given_up);
+        stream.named |= line.named;
+        stream.holes.clone_from(&line.holes);
+    }
+
+    fn data(&mut self, place: Place, line: &[u8], logged: bool) {
+        let Some(dot) = memchr::memchr(b'.', line) else { return };
+        let (Some(at), Some(data)) = (self.open(&line[..dot]), Data::parse(&line[dot + 1..])) else { return };
+        self.name_former(at, data.named);
+        let stream = self.state.streams.get_mut(at);
+        if data.seq > stream.journaled + 1 {
+            let numbers = Numbers { from: stream.journaled + 1, to: data.seq - 1 };
+            self.lost.push(Lost { stream: at, numbers, place: self.damaged.unwrap_or(place) });
+            stream.logged += numbers.count();
+            stream.journaled = numbers.to;
+        }
+        if stream.arrival(data.seq) == Arrival::Next {
+            stream.take(data.seq, logged);
+        }
+        self.session(at, &data);
+    }
+
+    fn name_former(&mut self, stream: u32, former: &[u8]) {
+        let name = self.state.streams.get(stream).name;
+        for (incarnation, _) in named(former).flatten() {
+            if let Some(at) = self.state.streams.open(StreamName { incarnation, ..name }, &self.ring) {
+                self.state.streams.get_mut(at).named = true;
+            }
+        }
+    }
+
+    fn session(&mut self, stream: u32, data: &Data<'_>) {
+        let Some((token, number)) = data.numbered else { return };
+        let Some((stamp, text)) = data.logged.split_at_checked(STAMP_LEN + 1) else { return };
+        let content = content(&stamp[..STAMP_LEN], text);
+        let at = At { stream, seq: data.seq };
+        self.state.sessions.recover(token, number, content, at, self.state.running_seconds);
+    }
+}
+
+impl Recovered {
+    /// access.log as it was marked last: this file has these many bytes that are certain. What follows in it is to
+    /// be cut off, and [`Recovered::log_lines`] to be appended.
+    #[must_use]
+    pub fn log(&self) -> Option<LogFile> {
+        self.mark.map(|mark| mark.log)
+    }
+
+    /// The lines of access.log that a segment holds beyond the last mark. To be asked for all segments, ascending,
+    /// with the bytes that [`Recovery::segment`] was given.
+    pub fn log_lines(&self, number: u64, bytes: &[u8], out: &mut Vec<u8>) {
+        let from = self.mark.map_or(Place::default(), |mark| mark.place);
+        if number < from.segment {
+            return;
+        }
+        let Some(segment) = self.segments.iter().find(|s| s.number == number) else { return };
+        let scanned = scan(number, bytes, Some(segment.end));
+        for frame in scanned.frames {
+            if (Place { segment: number, offset: frame.offset }) < from {
+                continue;
+            }
+            for line in lines(&bytes[frame.payload.range()]) {
+                if let (Some(Line::Data(_, true)), Some(space)) =
+                    (Line::parse(line), memchr::memchr(b' ', line))
+                {
+                    out.extend_from_slice(&line[space + 1..]);
+                    out.push(b'\n');
+                }
+            }
+        }
+    }
+
+    /// Whether everything in a segment is certain to be in access.log, so that [`Recovered::log_lines`] finds nothing.
+    #[must_use]
+    pub fn is_logged(&self, number: u64) -> bool {
+        self.mark.is_some_and(|mark| number < mark.place.segment)
+    }
+
+    /// The number of the segment that is to be made ready before the node starts.
+    #[must_use]
+    pub fn first_segment(&self) -> u64 {
+        self.last_segment.map_or(1, |last| last + 1)
+    }
+
+    /// What error.log is to be told.
+    #[must_use]
+    pub fn findings(&self) -> &[String] {
+        &self.findings
+    }
+
+    /// Whether there was no journal, or none that could be read.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.segments.is_empty()
+    }
+
+    /// Segments of which nothing can be used, to be moved aside.
+    #[must_use]
+    pub fn unreadable(&self) -> &[u64] {
+        &self.unreadable
+    }
+}
+
+fn link(number: u64, bytes: &[u8]) -> Option<Link> {
+    let scanned = scan(number, bytes, None);
+    let head = scanned.frames.first()?;
+    let mut link = None;
+    for line in lines(&bytes[head.payload.range()]).take(2) {
+        match (Line::parse(line)?, &mut link) {
+            (Line::Head { incarnation, .. }, None) => {
+                let is_proof = scanned.frames.iter().any(|frame| frame.synced > 0);
+                link = Some(Link { incarnation, before: None, is_proof });
+            }
+            (Line::End(place), Some(link)) => link.before = Some(place),
+            _ => break,
+        }
+    }
+    link
+}

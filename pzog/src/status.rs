@@ -1,0 +1,279 @@
+//! What a node tells people about itself: who has which message, and what is missing where.
+
+use crate::broadcast::OWN;
+use crate::client::Client;
+use crate::event::{ConnId, Outputs, Place, Read};
+use crate::journal::frame::{self, BadFrame};
+use crate::journal::record::{Line, lines};
+use crate::limits::{FINDS_MAX, FOUND_MAX, SERVE_BYTES};
+use crate::node::Node;
+use crate::report::Refusal;
+use crate::ring::HostIndex;
+use crate::text;
+use crate::time::{STAMP_LEN, Time};
+use crate::wire::{Data, StreamName, Text, number};
+use alloc::boxed::Box;
+use alloc::collections::VecDeque;
+use alloc::vec::Vec;
+use core::fmt::Write as _;
+
+/// A search for a text in the journal.
+#[derive(Debug)]
+pub(crate) struct Find {
+    conn: ConnId,
+    /// Which of the client's answers it is.
+    id: u32,
+    text: Box<[u8]>,
+    at: Place,
+    bytes: u32,
+    reading: u32,
+    found: VecDeque<Box<[u8]>>,
+}
+
+/// What is known of one stream, each number accounted for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct StreamStatus {
+    /// The highest number heard of.
+    pub told: u64,
+    /// Messages in access.log.
+    pub logged: u64,
+    /// Messages that are not, because another of the same session and number is.
+    pub repeats: u64,
+    /// Messages missing for good.
+    pub given_up: u64,
+    /// Messages that may still come.
+    pub missing: u64,
+}
+
+impl Node {
+    /// What is known of every stream: `told = logged + repeats + given_up + missing` for each.
+    pub fn streams_status(&self) -> impl Iterator<Item = StreamStatus> {
+        (0..self.streams.len()).map(|stream| self.stream_status(stream))
+    }
+
+    fn stream_status(&self, stream: u32) -> StreamStatus {
+        let state = self.streams.get(stream);
+        let told = self.known_upto(stream).max(state.journaled);
+        let (logged, repeats, given_up) = (state.logged, state.repeats, state.given_up);
+        StreamStatus { told, logged, repeats, given_up, missing: state.missing(told) }
+    }
+
+    /// `STATUS`
+    pub(crate) fn client_status(&mut self, now: Time, conn: ConnId, client: &mut Client, out: &mut Outputs) {
+        let mut lines = Vec::new();
+        self.put_status(now, &mut Text(&mut lines));
+        lines.extend_from_slice(b"OK\r\n");
+        self.answer(conn, client, &lines, out);
+    }
+
+    fn put_status(&self, now: Time, to: &mut Text<'_>) {
+        let name = self.ring.name(self.me);
+        let journal = if self.has_room && !self.journal.has_no_room() { "ok" } else { "full" };
+        let (bytes, segments) = (self.journal.bytes_of_all(), self.journal.segments().len());
+        let incarnation = self.incarnation;
+        let _ = write!(
+            to,
+            "+ node {name} incarnation={incarnation:016x} journal={journal} bytes={bytes} segments={segments}\r\n"
+        );
+        for host in self.others() {
+            let link = &self.links[host.index()];
+            let state = match (link.up, link.version_1) {
+                (Some(_), _) => "up",
+                (None, Some(_)) => "version-1",
+                (None, None) => "down",
+            };
+            let (name, seconds) = (self.ring.name(host), (now - link.since).as_secs());
+            let _ = write!(to, "+ peer {name} {state} for_s={seconds}\r\n");
+        }
+        for stream in (0..self.streams.len()).filter(|s| self.is_told_of(*s)) {
+            self.put_stream_status(now, stream, to);
+        }
+    }
+
+    /// A stream that still matters to somebody.
+    fn is_told_of(&self, stream: u32) -> bool {
+        let has_any = self.streams.get(stream).journaled > 0 || self.known_upto(stream) > 0;
+        (stream == OWN || has_any) && !self.is_finished(stream)
+    }
+
+    fn put_stream_status(&self, now: Time, stream: u32, to: &mut Text<'_>) {
+        let state = self.streams.get(stream);
+        let name = core::str::from_utf8(&state.head[..state.head.len() - 1]).unwrap_or_default();
+        let StreamStatus { told, logged, repeats, given_up, missing } = self.stream_status(stream);
+        let _ = write!(
+            to,
+            "+ stream {name} told={told} logged={logged} repeats={repeats} given_up={given_up} missing={missing}\r\n"
+        );
+        for host in self.others().filter(|h| state.name.is_for(*h)) {
+            let link = &self.links[host.index()];
+            let at = link.told(stream);
+            let missing = told.saturating_sub(at.journaled);
+            let seconds = if missing == 0 { 0 } else { self.missing_seconds(now, host, stream) };
+            let (peer, journaled, synced) = (self.ring.name(host), at.journaled, at.synced);
+            let _ = write!(
+                to,
+                "+ mark {peer} {name} journaled={journaled} synced={synced} missing={missing} for_s={seconds}\r\n"
+            );
+        }
+    }
+
+    /// How long a host has lacked something of a stream, as far as is known.
+    fn missing_seconds(&self, now: Time, host: HostIndex, stream: u32) -> u64 {
+        let link = &self.links[host.index()];
+        let since =
+            if link.up.is_some() { self.streams.get(stream).used.max(link.since) } else { link.since };
+        (now - since).as_secs()
+    }
+
+    /// `WHO <stream>.<seq>`: which hosts have a message.
+    pub(crate) fn client_who(
+        &mut self,
+        now: Time,
+        conn: ConnId,
+        client: &mut Client,
+        id: &[u8],
+        out: &mut Outputs,
+    ) -> Result<(), Refusal> {
+        let dot = memchr::memchr(b'.', id).ok_or(Refusal::UnknownMessage)?;
+        let name = StreamName::parse(&id[..dot], &self.ring).map_err(|_| Refusal::UnknownMessage)?;
+        let seq = number(&id[dot + 1..]).filter(|seq| *seq > 0).ok_or(Refusal::UnknownMessage)?;
+        let stream = self.streams.find(name).ok_or(Refusal::UnknownMessage)?;
+        if seq > self.known_upto(stream).max(self.streams.get(stream).journaled) {
+            return Err(Refusal::UnknownMessage);
+        }
+        let mut lines = Vec::new();
+        for host in self.ring.hosts().filter(|h| name.is_for(*h)) {
+            let host_name = self.ring.name(host);
+            let (journaled, synced) = self.has(host, stream);
+            let link = &self.links[host.index()];
+            let to = &mut Text(&mut lines);
+            let _ = if synced >= seq {
+                write!(to, "+ {host_name} synced\r\n")
+            } else if journaled >= seq {
+                write!(to, "+ {host_name} journaled\r\n")
+            } else {
+                let why = if link.up.is_some() || host == self.me { "behind" } else { "down" };
+                let seconds = self.missing_seconds(now, host, stream);
+                write!(to, "+ {host_name} missing for_s={seconds} {why}\r\n")
+            };
+        }
+        lines.extend_from_slice(b"OK\r\n");
+        self.answer(conn, client, &lines, out);
+        Ok(())
+    }
+
+    /// What a host has of a stream, as far as is known here. What all have had is not told any more.
+    fn has(&self, host: HostIndex, stream: u32) -> (u64, u64) {
+        if host == self.me {
+            return self.streams.get(stream).safe();
+        }
+        if self.is_finished(stream) {
+            return (u64::MAX, u64::MAX);
+        }
+        let told = self.links[host.index()].told(stream);
+        (told.journaled, told.synced)
+    }
+
+    /// `FIND <text>`: looks for a text in the journal, piece by piece.
+    pub(crate) fn client_find(
+        &mut self,
+        conn: ConnId,
+        client: &mut Client,
+        text: &[u8],
+        out: &mut Outputs,
+    ) -> Result<(), Refusal> {
+        text::check(text).map_err(Refusal::Text)?;
+        if self.finds.len() >= FINDS_MAX {
+            return Err(Refusal::TooManySearches);
+        }
+        let id = client.answers.push_search();
+        let first = self.journal.segments().front().map_or(0, |s| s.number);
+        let find = Find {
+            conn,
+            id,
+            text: text.into(),
+            at: Place { segment: first, offset: 0 },
+            bytes: SERVE_BYTES,
+            reading: 0,
+            found: VecDeque::new(),
+        };
+        self.await_answers(conn, client);
+        self.read_on(find, out);
+        Ok(())
+    }
+
+    /// Reads the next piece, or ends the search.
+    fn read_on(&mut self, mut find: Find, out: &mut Outputs) {
+        find.at = self.journal.normal(find.at);
+        if find.at == self.journal.end() {
+            return self.found(find);
+        }
+        self.reads = self.reads.wrapping_add(1);
+        find.reading = self.reads;
+        let bytes = find.bytes.min(self.journal.bytes_behind(find.at));
+        out.read.push(Read { id: find.reading, at: find.at, bytes });
+        self.finds.push(find);
+    }
+
+    fn found(&mut self, find: Find) {
+        let Some(client) = self.clients.get_mut(find.conn) else { return };
+        let mut lines: Vec<u8> = Vec::new();
+        find.found.iter().for_each(|line| lines.extend_from_slice(line));
+        lines.extend_from_slice(b"OK\r\n");
+        client.answers.set_found(find.id, &lines);
+        self.release = true;
+    }
+
+    /// A piece of the journal was read for a search.
+    pub(crate) fn find_read(&mut self, id: u32, bytes: &[u8], out: &mut Outputs) {
+        let Some(at) = self.finds.iter().position(|find| find.reading == id) else { return };
+        let mut find = self.finds.swap_remove(at);
+        let base = find.at;
+        find.bytes = SERVE_BYTES;
+        let mut at = 0;
+        while at < bytes.len() {
+            match frame::read(base.segment, base.offset, bytes, at) {
+                Ok(frame) => {
+                    find.look(&bytes[frame.payload.range()]);
+                    at = frame.payload.end as usize;
+                }
+                Err(BadFrame::Incomplete { needs }) if at > 0 || needs > bytes.len() as u32 => {
+                    find.bytes = find.bytes.max(needs);
+                    break;
+                }
+                Err(_) => break,
+            }
+        }
+        find.at = Place { offset: base.offset + at as u32, ..base };
+        if at == 0 && find.bytes <= bytes.len().max(SERVE_BYTES as usize) as u32 {
+            find.at = self.journal.next_known(base); // it cannot be read
+        }
+        self.read_on(find, out);
+    }
+}
+
+impl Find {
+    fn look(&mut self, payload: &[u8]) {
+        for line in lines(payload) {
+            if !line.ends_with(&self.text) {
+                continue;
+            }
+            let Some(Line::Data(line, _)) = Line::parse(line) else { continue };
+            let Some(dot) = memchr::memchr(b'.', line) else { continue };
+            let Some(data) = Data::parse(&line[dot + 1..]) else { continue };
+            if data.logged.get(STAMP_LEN + 1..) != Some(&*self.text) {
+                continue;
+            }
+            let mut found = Vec::new();
+            found.extend_from_slice(b"+ ");
+            found.extend_from_slice(&line[..=dot]);
+            let _ = write!(Text(&mut found), "{} ", data.seq);
+            found.extend_from_slice(data.logged);
+            found.extend_from_slice(b"\r\n");
+            if self.found.len() == FOUND_MAX {
+                self.found.pop_front();
+            }
+            self.found.push_back(found.into());
+        }
+    }
+}
