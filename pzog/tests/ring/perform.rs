@@ -95,7 +95,8 @@ impl World {
         for line in lines.split(|b| *b == b'\n').map(|l| l.strip_suffix(b"\r").unwrap_or(l)) {
             let shown = String::from_utf8_lossy(line);
             self.note(&format!("{from} → {to}  {shown}"));
-            self.checks.line_sent(&from, &to, line);
+            let life = self.hosts.iter().find(|h| h.name == to).map_or(0, |h| h.incarnation);
+            self.checks.line_sent(&from, &to, life, line);
             if let Party::Outsider(name) = &self.connections[connection].ends[1 - side] {
                 let outsider = self.outsiders.get_mut(name).expect("outsiders stay known");
                 outsider.answers.push(shown.clone().into_owned());
