@@ -31,6 +31,9 @@ use std::task::Waker;
 /// Bytes of one read; larger reads make larger turns, each with one write to every file and link.
 const READ_MAX: usize = 256 << 10;
 
+/// Whatever is read must fit into a segment of the journal, also when all of it are the shortest lines.
+const READS_IN_SEGMENT: usize = 64;
+
 /// The daemon as its tasks share it.
 pub(crate) type Shared = Rc<RefCell<Daemon>>;
 
@@ -43,6 +46,8 @@ pub(crate) struct Daemon {
     outputs: Outputs,
     /// Shared by all connections: each keeps only its unfinished line.
     read_buffer: Vec<u8>,
+    /// Bytes of one read.
+    read_max: usize,
     pub(crate) connections: Connections,
     /// Connections whose tasks wait until reading is allowed.
     parked: Vec<ConnId>,
@@ -84,6 +89,7 @@ impl Daemon {
                 node,
                 outputs: Outputs::default(),
                 read_buffer: vec![0; READ_MAX + LINE_MAX],
+                read_max: read_max(file),
                 connections: Connections::default(),
                 parked: Vec::new(),
                 read_clients: true,
@@ -183,7 +189,7 @@ impl Daemon {
         if let Some(connection) = self.connections.get_mut(conn) {
             let kept = connection.tail.len();
             buffer[..kept].copy_from_slice(&connection.tail);
-            if let Some(read) = connection.read(&mut buffer[kept..]) {
+            if let Some(read) = connection.read(&mut buffer[kept..][..self.read_max]) {
                 let kind = connection.kind;
                 self.lines(conn, kind, &mut buffer[..kept + read]);
             } else if connection.phase == Phase::Finished {
@@ -387,6 +393,7 @@ impl Daemon {
 
     /// New settings for the node.
     pub(crate) fn reconfigure(&mut self, file: &RingFile) {
+        self.read_max = read_max(file);
         self.turn(Input::Reconfigured { settings: file.settings });
     }
 
@@ -400,6 +407,10 @@ impl Daemon {
         !self.access_log.is_held()
             && self.connections.iter().all(|c| c.phase == Phase::Ended || c.is_flushed())
     }
+}
+
+fn read_max(file: &RingFile) -> usize {
+    READ_MAX.min(file.settings.segment_bytes as usize / READS_IN_SEGMENT)
 }
 
 /// Makes a segment ready and tells the node.

@@ -22,7 +22,10 @@ pub(crate) fn complete(dir: &Path, recovered: &Recovered, lines: &[u8]) -> Resul
     let failed = |e: io::Error| {
         Failed::new(
             Exit::Io,
-            format!("cannot complete access.log in {}: {e}; name another directory with --log-dir", dir.display()),
+            format!(
+                "cannot complete access.log in {}: {e}; name another directory with --log-dir",
+                dir.display()
+            ),
         )
     };
     try_complete(dir, recovered.log(), lines).map_err(failed)
@@ -202,7 +205,8 @@ mod tests {
         let findings = try_complete(dir.path(), marked(&path, 4), b"two\n").unwrap();
         assert!(findings[0].starts_with("MOVED ASIDE"), "{findings:?}");
         assert_eq!(fs::read_to_string(&path).unwrap(), "two\n");
-        let aside = fs::read_dir(dir.path()).unwrap().map(|e| e.unwrap().path()).find(|p| *p != path).unwrap();
+        let aside =
+            fs::read_dir(dir.path()).unwrap().map(|e| e.unwrap().path()).find(|p| *p != path).unwrap();
         assert_eq!(fs::read_to_string(aside).unwrap(), old);
     }
 

@@ -21,7 +21,8 @@ pub(crate) struct Found {
 /// Reads the journal, brings it to the disk, completes access.log, and makes the next segment ready; blocks.
 pub(crate) fn read_all(file: &RingFile, me: HostIndex, dir: &Path, logs: &Path) -> Result<Found, Failed> {
     state_dir::create(dir, "--state-dir")?;
-    let failed = |e: io::Error| Failed::new(Exit::Io, format!("cannot use the journal in {}: {e}", dir.display()));
+    let failed =
+        |e: io::Error| Failed::new(Exit::Io, format!("cannot use the journal in {}: {e}", dir.display()));
     let segments = segments(dir).map_err(failed)?;
     let mut recovery = Recovery::new(&file.ring(), me);
     for (number, path) in &segments {
