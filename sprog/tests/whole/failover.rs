@@ -18,8 +18,8 @@ fn what_a_lost_host_did_not_answer_goes_to_another_one_in_the_same_session() {
     assert_exit(&output, 0);
     let (hello, message) = (&a.heard()[0], &a.heard()[1]);
     let heard = b.heard();
-    let at = heard.iter().position(|line| line == hello).unwrap();
-    assert_eq!(&heard[at + 1], message);
+    // Its own session is served at the same time, on another connection.
+    assert!(heard.contains(hello) && heard.contains(message), "{heard:?}");
     assert!(stderr(&output).contains("A (127.0.0.1"), "{}", stderr(&output));
     assert!(stderr(&output).contains("is skipped"), "{}", stderr(&output));
 }
