@@ -12,9 +12,6 @@ use std::vec::Vec;
 /// What a disk writes at once.
 const SECTOR_BYTES: usize = 512;
 
-/// Up to so many images of one moment are all looked at (12 sectors, old or new); else so many are drawn.
-const IMAGES_MAX: u64 = 1 << 12;
-
 /// Files by their number.
 pub(crate) type Files = BTreeMap<u64, Vec<u8>>;
 
@@ -51,23 +48,37 @@ pub(crate) struct Disk {
     writes: Vec<Write>,
     /// So many of them are covered by the sync that runs.
     covered: usize,
+    /// All of it, as whoever reads it now sees it.
+    now: Files,
 }
 
 impl Disk {
     pub(crate) fn of(files: Files) -> Disk {
-        Disk { files, ..Disk::default() }
+        Disk { now: files.clone(), files, ..Disk::default() }
     }
 
     pub(crate) fn apply(&mut self, event: &Event) {
         match event {
             Event::Made { file, bytes } => {
                 self.files.insert(*file, bytes.clone());
+                self.now.insert(*file, bytes.clone());
             }
-            Event::Removed { file } => self.removed.push(*file),
-            Event::Write(write) => self.writes.push(write.clone()),
+            Event::Removed { file } => {
+                self.now.remove(file);
+                self.removed.push(*file);
+            }
+            Event::Write(write) => {
+                put(&mut self.now, write);
+                self.writes.push(write.clone());
+            }
             Event::SyncBegun => self.covered = self.writes.len(),
             Event::SyncEnded => self.settle(),
         }
+    }
+
+    /// The files as whoever reads them now sees them.
+    pub(crate) fn now(&self) -> &Files {
+        &self.now
     }
 
     fn settle(&mut self) {
@@ -128,20 +139,16 @@ pub(crate) struct Remains {
 }
 
 impl Remains {
-    /// Calls `look` with every image, or with as many as are looked at of one moment, and returns how many.
-    pub(crate) fn each_image(mut self, dice: &mut SmallRng, mut look: impl FnMut(&Files)) -> u64 {
-        for file in std::mem::take(&mut self.removed) {
-            if dice.random_bool(0.5) {
-                self.files.remove(&file);
-                self.sectors.retain(|((of, _), _)| *of != file);
-            }
-        }
+    /// Calls `look` with every image if there are not more than so many, else with so many that are drawn. Returns
+    /// how many.
+    pub(crate) fn each_image(mut self, dice: &mut SmallRng, max: u64, mut look: impl FnMut(&Files)) -> u64 {
+        self.lose_removed(dice);
         let all =
             self.sectors.iter().fold(1_u64, |all, (_, versions)| all.saturating_mul(versions.len() as u64));
-        for image in 0..all.min(IMAGES_MAX) {
+        for image in 0..all.min(max) {
             let mut rest = image;
             self.choose(|versions| {
-                if all > IMAGES_MAX {
+                if all > max {
                     return dice.random_range(0..versions);
                 }
                 let version = rest % versions as u64;
@@ -150,7 +157,24 @@ impl Remains {
             });
             look(&self.files);
         }
-        all.min(IMAGES_MAX)
+        all.min(max)
+    }
+
+    /// One image, drawn.
+    pub(crate) fn any_image(mut self, dice: &mut SmallRng) -> Files {
+        self.lose_removed(dice);
+        self.choose(|versions| dice.random_range(0..versions));
+        self.files
+    }
+
+    /// Each of the files that were removed is gone, or still there as a whole.
+    fn lose_removed(&mut self, dice: &mut SmallRng) {
+        for file in std::mem::take(&mut self.removed) {
+            if dice.random_bool(0.5) {
+                self.files.remove(&file);
+                self.sectors.retain(|((of, _), _)| *of != file);
+            }
+        }
     }
 
     fn choose(&mut self, mut version_of: impl FnMut(usize) -> usize) {
