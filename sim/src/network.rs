@@ -69,9 +69,10 @@ impl Pipe {
     pub(crate) fn tidy(&mut self) {
         if self.head == self.bytes.len() {
             self.bytes.clear();
+            self.on_the_way.clear();
         } else if self.head > 64 << 10 {
             self.bytes.drain(..self.head);
-            self.on_the_way.iter_mut().for_each(|(_, end)| *end -= self.head);
+            self.on_the_way.iter_mut().for_each(|(_, end)| *end = end.saturating_sub(self.head));
         } else {
             return;
         }
@@ -79,7 +80,7 @@ impl Pipe {
         self.head = 0;
     }
 
-    fn close(&mut self) {
+    pub(crate) fn close(&mut self) {
         *self = Pipe { is_closed: true, is_armed: self.is_armed, ..Pipe::default() };
     }
 
