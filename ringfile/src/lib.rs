@@ -5,6 +5,7 @@
 
 mod error;
 mod keys;
+pub mod place;
 mod section;
 pub mod size;
 mod text;

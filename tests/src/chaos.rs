@@ -73,7 +73,7 @@ impl Chaos {
             n if n < kill + stop + fault => self.break_a_way(ring),
             _ => self.rotate(ring),
         }
-        self.pause(ring);
+        self.pause();
     }
 
     /// Ends all that goes on: every host runs and every way is open.
@@ -174,11 +174,8 @@ impl Chaos {
     }
 
     /// Long enough for a ring to form now and then, and short enough to disturb it while it does.
-    fn pause(&mut self, ring: &Ring) {
+    fn pause(&mut self) {
         let up_to = if self.random.once_in(8) { 2000 } else { 400 };
-        // Where nobody runs there is nothing to disturb.
-        if !ring.running().is_empty() {
-            thread::sleep(Duration::from_millis(self.random.below(up_to)));
-        }
+        thread::sleep(Duration::from_millis(self.random.below(up_to)));
     }
 }

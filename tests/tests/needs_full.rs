@@ -7,7 +7,7 @@ use tests::{Clients, Disk, Plan, Random, Ring, assert_account, wait_until, with_
 const ALL: [usize; 3] = [0, 1, 2];
 
 /// Bytes of the disk that is filled.
-const DISK: usize = 4 << 20;
+const DISK: usize = 8 << 20;
 
 /// A host whose disk is full is asked so often whether it takes messages.
 const ATTEMPTS: usize = 20;
@@ -50,7 +50,7 @@ fn plan() -> Plan {
         .with("redial_min = \"20ms\"")
         .with("redial_max = \"100ms\"")
         .with_limit("ack_timeout = \"500ms\"")
-        .with_journal("segment_size = \"64KiB\"")
+        .with_journal("segment = \"1MiB\"")
 }
 
 /// Fills A's disk under load, sees that A takes nothing while the others go on, gives the room back, and proves that

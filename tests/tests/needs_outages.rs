@@ -117,11 +117,11 @@ fn need_10_nothing_is_thrown_away_for_a_host_that_is_away() {
 /// … but let me bound how old a backlog may be: eclipse-mosquitto/mosquitto#601. What goes beyond the bound is named.
 #[test]
 fn need_11_a_backlog_beyond_the_bound_of_the_journal_is_given_up_by_name() {
-    let mut ring = plan().with_journal("segment_size = \"64KiB\"").with_journal("size = \"256KiB\"").start();
+    let mut ring = plan().with_journal("segment = \"1MiB\"").with_journal("size = \"4MiB\"").start();
     let before = ring.send(0, "before", 10);
     ring.fence(&ALL);
     ring.kill(1);
-    let sent = ring.send(0, &"while B is away ".repeat(30), 5_000);
+    let sent = ring.send(0, &"while B is away ".repeat(30), 20_000);
     ring.start_hosts(&[1]);
     let after = ring.send(0, "after", 10);
     ring.fence(&ALL);
