@@ -100,6 +100,11 @@ impl Log {
         self.synced = self.synced.max(upto);
     }
 
+    pub(crate) fn truncate(&mut self, bytes: usize) {
+        self.bytes.truncate(bytes);
+        self.synced = self.synced.min(bytes);
+    }
+
     fn lose_power(&mut self, die: &mut Die) {
         let kept = self.synced + die.below(self.bytes.len() - self.synced + 1);
         self.bytes.truncate(if die.chance(0.2) { self.synced } else { kept });

@@ -139,7 +139,7 @@ impl World {
                     self.checks.fail(self.now, what);
                     return None;
                 }
-                log.bytes.truncate(marked.bytes as usize);
+                log.truncate(marked.bytes as usize);
                 self.checks.cut(place, at, marked.bytes as usize);
                 // Files begun after the mark hold nothing that is certain.
                 host.disk.logs[at].bytes.extend_from_slice(&lines);
