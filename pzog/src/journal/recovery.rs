@@ -153,7 +153,7 @@ impl Recovery {
     fn end_of(&self, segment: &Pending, next: Option<Link>) -> Option<u32> {
         let next = next?;
         let end = next.before.filter(|end| end.segment == segment.number)?.offset;
-        let is_new_life = segment.incarnation != Some(next.incarnation);
+        let is_new_life = segment.incarnation.is_some_and(|life| life != next.incarnation);
         let is_whole = || scan(segment.number, &segment.bytes, None).end >= end;
         (is_new_life || next.is_proof || is_whole()).then_some(end)
     }
