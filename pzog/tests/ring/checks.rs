@@ -35,11 +35,11 @@ impl Checks {
         self.misuses.push(what);
     }
 
-    /// A line goes from one host to another.
-    pub(crate) fn line_sent(&mut self, from: &str, to: &str, line: &[u8]) {
+    /// A line goes from one host to another, which lives its so many-th life.
+    pub(crate) fn line_sent(&mut self, from: &str, to: &str, life: u64, line: &[u8]) {
         let Some((id, logged)) = parse_data(line) else { return };
-        let origin = id.0.split(['/', '>']).next();
-        if origin == Some(to) {
+        // What it said in former lives it may have lost.
+        if id.0 == format!("{to}/{life:016x}") {
             self.broken.push(format!("{from} sends {to} its own message {id:?}"));
         }
         self.ids.entry(logged.to_vec()).or_default().insert(id);

@@ -38,11 +38,9 @@ const INODE: u64 = 1;
 
 impl Disk {
     pub(crate) fn append(&mut self, at: Place, bytes: &[u8]) -> Result<(), String> {
-        let segment =
-            self.written.journal.get_mut(&at.segment).ok_or("appends to a segment that is not there")?;
+        let segment = self.written.journal.get_mut(&at.segment).ok_or("appends to a segment that is not there")?;
         let offset = at.offset as usize;
-        let place =
-            segment.get_mut(offset..offset + bytes.len()).ok_or("appends beyond the end of a segment")?;
+        let place = segment.get_mut(offset..offset + bytes.len()).ok_or("appends beyond the end of a segment")?;
         place.copy_from_slice(bytes);
         Ok(())
     }
@@ -140,11 +138,12 @@ impl Disk {
         self.synced.journal.insert(segment, vec![0; size as usize]);
     }
 
-    /// Whether a message with this text is in the journal, or, if not `written`, certainly on the disk.
+    /// Whether a message with this text is in the journal or, where that was released, in access.log: as they are,
+    /// or, if not `written`, as they certainly are on the disk.
     pub(crate) fn has_text(&self, text: &[u8], written: bool) -> bool {
         let files = if written { &self.written } else { &self.synced };
         let line = [b" ", text, b"\r\n"].concat();
-        let in_journal = files.journal.values().any(|s| s.windows(line.len()).any(|w| w == line));
-        in_journal || self.written.log.split(|b| *b == b'\n').any(|l| l.get(17..) == Some(text)) && written
+        let in_journal = files.journal.values().any(|s| memchr::memmem::find(s, &line).is_some());
+        in_journal || files.log.split(|b| *b == b'\n').any(|l| l.get(17..) == Some(text))
     }
 }

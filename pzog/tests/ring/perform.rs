@@ -71,11 +71,9 @@ impl World {
 
     fn append(&mut self, host: usize, out: &Outputs, input: &[u8]) {
         let bytes: Vec<u8> = out.append.iter().flat_map(|piece| out.bytes(*piece, input)).copied().collect();
-        if let Err(what) = self.hosts[host]
-            .disk
-            .append(out.append_at, &bytes)
-            .or_else(|what| if bytes.is_empty() { Ok(()) } else { Err(what) })
-        {
+        if let Err(what) = self.hosts[host].disk.append(out.append_at, &bytes).or_else(|what| {
+            if bytes.is_empty() { Ok(()) } else { Err(what) }
+        }) {
             let name = self.hosts[host].name.clone();
             self.misuse(format!("{name} {what}: {:?}", out.append_at));
         }
@@ -95,7 +93,8 @@ impl World {
         for line in lines.split(|b| *b == b'\n').map(|l| l.strip_suffix(b"\r").unwrap_or(l)) {
             let shown = String::from_utf8_lossy(line);
             self.note(&format!("{from} → {to}  {shown}"));
-            self.checks.line_sent(&from, &to, line);
+            let life = self.hosts.iter().find(|h| h.name == to).map_or(0, |h| h.incarnation);
+            self.checks.line_sent(&from, &to, life, line);
             if let Party::Outsider(name) = &self.connections[connection].ends[1 - side] {
                 let outsider = self.outsiders.get_mut(name).expect("outsiders stay known");
                 outsider.answers.push(shown.clone().into_owned());
