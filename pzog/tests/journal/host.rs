@@ -118,6 +118,13 @@ impl Host {
         self.history.certain = self.history.lines.len();
     }
 
+    /// Something that it waits for happens, but that access.log is brought to the disk.
+    pub(crate) fn go_on_unmarked(&mut self, now: Time, dice: &mut SmallRng) {
+        let marking = self.marking.take();
+        self.go_on(now, dice);
+        self.marking = self.marking.or(marking);
+    }
+
     /// Something that it waits for happens.
     pub(crate) fn go_on(&mut self, now: Time, dice: &mut SmallRng) {
         match dice.random_range(0..4) {

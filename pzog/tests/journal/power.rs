@@ -156,6 +156,7 @@ impl World {
 
 /// A host lives through some losses of power, each at a moment of its own. Returns how many images were looked at.
 fn images_of_lives(seed: u64, images_max: u64) -> u64 {
+    println!("seed {seed}");
     let mut world = World::new(seed, images_max);
     for _life in 0..4 {
         for _step in 0..world.dice.random_range(0..300) {
