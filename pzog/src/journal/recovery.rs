@@ -128,8 +128,12 @@ impl Recovery {
     pub fn segment(&mut self, number: u64, bytes: &[u8]) -> Result<(), JournalError> {
         self.state.last_segment = Some(number);
         let link = link(number, bytes);
-        let is_dead = |before: Place| self.state.dead.contains(&before.segment);
-        let mut lives = !link.and_then(|link| link.before).is_some_and(is_dead);
+        let last = self.pending.as_ref().map(|p| p.number).or(self.state.segments.back().map(|s| s.number));
+        // A dropped one may be gone, and one that followed it still there.
+        let is_missing = |before: Place| last.is_some_and(|last| before.segment > last);
+        let is_dead = |before: Place| self.state.dead.contains(&before.segment) || is_missing(before);
+        let unproved = link.filter(|link| !link.is_proof);
+        let mut lives = !unproved.and_then(|link| link.before).is_some_and(is_dead);
         if let Some(before) = self.pending.take() {
             let sealed = self.end_of(&before, link);
             self.read(before.number, &before.bytes, sealed)?;
