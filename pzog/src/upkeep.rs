@@ -168,7 +168,7 @@ impl Node {
             return;
         }
         while let Some(end) = self.journal.first_end() {
-            let is_logged = self.journal.mark.is_some_and(|mark| mark.place >= end.place);
+            let is_logged = self.journal.is_logged(end.place);
             let is_needed = (0..self.streams.len()).any(|s| end.of(s) > self.settled(s));
             if !is_logged || (is_needed && !self.is_beyond_bounds()) {
                 break;

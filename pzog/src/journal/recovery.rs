@@ -128,8 +128,12 @@ impl Recovery {
     pub fn segment(&mut self, number: u64, bytes: &[u8]) -> Result<(), JournalError> {
         self.state.last_segment = Some(number);
         let link = link(number, bytes);
-        let is_dead = |before: Place| self.state.dead.contains(&before.segment);
-        let mut lives = !link.and_then(|link| link.before).is_some_and(is_dead);
+        let last = self.pending.as_ref().map(|p| p.number).or(self.state.segments.back().map(|s| s.number));
+        // A dropped one may be gone, and one that followed it still there.
+        let is_missing = |before: Place| last.is_some_and(|last| before.segment > last);
+        let is_dead = |before: Place| self.state.dead.contains(&before.segment) || is_missing(before);
+        let unproved = link.filter(|link| !link.is_proof);
+        let mut lives = !unproved.and_then(|link| link.before).is_some_and(is_dead);
         if let Some(before) = self.pending.take() {
             let sealed = self.end_of(&before, link);
             self.read(before.number, &before.bytes, sealed)?;
@@ -153,7 +157,7 @@ impl Recovery {
     fn end_of(&self, segment: &Pending, next: Option<Link>) -> Option<u32> {
         let next = next?;
         let end = next.before.filter(|end| end.segment == segment.number)?.offset;
-        let is_new_life = segment.incarnation != Some(next.incarnation);
+        let is_new_life = segment.incarnation.is_some_and(|life| life != next.incarnation);
         let is_whole = || scan(segment.number, &segment.bytes, None).end >= end;
         (is_new_life || next.is_proof || is_whole()).then_some(end)
     }
