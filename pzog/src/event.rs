@@ -28,8 +28,8 @@ pub enum Input<'a> {
         /// The new connection.
         conn: ConnId,
     },
-    /// Bytes came from a client. [`Node::handle`](crate::Node::handle) returns how many were consumed; the
-    /// driver keeps the rest (an unfinished line, less than [`LINE_MAX`](crate::limits::LINE_MAX)) and gives it
+    /// Bytes came from a client: of one turn at most a 64th of a segment of the journal, so that whatever becomes of
+    /// them fits into it. [`Node::handle`](crate::Node::handle) returns how many were consumed; the driver keeps the rest (an unfinished line, less than [`LINE_MAX`](crate::limits::LINE_MAX)) and gives it
     /// again in front of what comes next.
     ClientLines {
         /// The client's connection.

@@ -42,19 +42,19 @@ impl Node {
         let count = memchr::memchr_iter(b'\n', lines).count() as u32;
         let needed = lines.len() as u32 + count * 4 * LINE_GROWTH + NOTES_BYTES;
         if self.journal.room() < needed {
-            self.begin_segment(out);
+            self.begin_segment(needed, out);
         }
         self.has_room = self.journal.room() >= needed;
     }
 
-    /// Begins the segment that is ready.
-    fn begin_segment(&mut self, out: &mut Outputs) {
+    /// Begins the segment that is ready, if so many bytes will fit into it.
+    fn begin_segment(&mut self, needed: u32, out: &mut Outputs) {
         let Some(size) = self.journal.spare() else { return };
         let start = out.small.len() as u32;
         self.put_snapshot(&mut out.small);
         let head = Span { start, end: out.small.len() as u32 };
         self.snapshot_bytes = head.end - head.start;
-        if 2 * (self.snapshot_bytes + 64) + NOTES_BYTES > size {
+        if needed.saturating_add(2 * (self.snapshot_bytes + 64)) > size {
             return; // the next one is asked for larger
         }
         let journaled = self.journaled();

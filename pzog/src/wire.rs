@@ -507,7 +507,8 @@ mod tests {
 
     #[test]
     fn data_behind_the_stream_s_name() {
-        let data = Data { seq: 17, named: b"", urgent: false, numbered: None, logged: b"20261121T025142Z a b" };
+        let data =
+            Data { seq: 17, named: b"", urgent: false, numbered: None, logged: b"20261121T025142Z a b" };
         assert_eq!(Data::parse(b"17 20261121T025142Z a b"), Some(data));
         let full = Data { urgent: true, numbered: Some((b"tok", 3)), ..data };
         assert_eq!(Data::parse(b"17!~tok.3 20261121T025142Z a b"), Some(full));

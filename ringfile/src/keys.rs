@@ -10,6 +10,14 @@ use pzog::{Connect, Level, Ring, Scheme, Settings};
 use std::time::Duration;
 use toml::de::{DeArray, DeTable, DeValue};
 
+/// Bytes of the smallest segment, in which the longest turn fits, and of the largest.
+const SEGMENT_MIN: u64 = 1 << 20;
+const SEGMENT_MAX: u64 = 1 << 30;
+
+/// So many segments fit into the journal at least.
+const SEGMENTS_MIN: u64 = 4;
+const JOURNAL_MIN: u64 = SEGMENTS_MIN * SEGMENT_MIN;
+
 const HOSTS_RIGHT: &str = "list the hosts in ring order, each under a line [[host]], with name and address";
 
 /// Reads the whole file; all faults if there is any.
@@ -26,7 +34,9 @@ pub(crate) fn ring_file(text: &str) -> Result<RingFile, Vec<Fault>> {
     if !faults.list.is_empty() {
         return Err(faults.list);
     }
-    match Ring::new(hosts.iter().map(|h| h.name.clone()).collect(), scheme) {
+    let (retired, hosts): (Vec<Host>, Vec<Host>) = hosts.into_iter().partition(|h| h.is_retired);
+    let names = |hosts: &[Host]| hosts.iter().map(|h| h.name.clone()).collect();
+    match Ring::new(names(&hosts), scheme).and_then(|ring| ring.with_retired(names(&retired))) {
         Ok(ring) => Ok(RingFile { hosts, scheme, settings, log, ring }),
         Err(error) => {
             faults.add(0, "host", Wrong::new(error.to_string(), HOSTS_RIGHT));
@@ -89,6 +99,8 @@ fn host(mut section: Section<'_>, before: &[Host], faults: &mut Faults<'_>) -> O
     section.set("ring_port", &mut ring_port, faults, |v| value::port(&v));
     let mut client_port = CLIENT_PORT;
     section.set("client_port", &mut client_port, faults, |v| value::port(&v));
+    let mut is_retired = false;
+    section.set("retired", &mut is_retired, faults, |v| value::flag(&v));
     let (name, address) = (name?, address?);
 
     if before.iter().any(|other| other.name == name.value) {
@@ -99,8 +111,8 @@ fn host(mut section: Section<'_>, before: &[Host], faults: &mut Faults<'_>) -> O
         let wrong = format!("ring_port and client_port are both {ring_port}");
         faults.add(address.offset, "host.client_port", Wrong::new(wrong, "give two different ports"));
     }
-    let host = Host { name: name.value, address: address.value, ring_port, client_port };
-    if let Some((port, other)) = shared_port(&host, before) {
+    let host = Host { name: name.value, address: address.value, ring_port, client_port, is_retired };
+    if let Some((port, other)) = shared_port(&host, before).filter(|_| !is_retired) {
         let wrong = format!("port {port} of {:?} belongs to {:?} already", host.address, other.name);
         let right = "give the host another address, or other ports with ring_port and client_port";
         faults.add(address.offset, "host.address", Wrong::new(wrong, right));
@@ -110,7 +122,8 @@ fn host(mut section: Section<'_>, before: &[Host], faults: &mut Faults<'_>) -> O
 
 /// A port of this host that one of the others has at the same address.
 fn shared_port<'h>(host: &Host, others: &'h [Host]) -> Option<(u16, &'h Host)> {
-    let neighbours = others.iter().filter(|other| same_address(&other.address, &host.address));
+    let is_neighbour = |other: &&Host| !other.is_retired && same_address(&other.address, &host.address);
+    let neighbours = others.iter().filter(is_neighbour);
     let shared = |other: &Host| {
         [host.ring_port, host.client_port]
             .into_iter()
@@ -129,6 +142,7 @@ fn settings(top: &mut Section<'_>, faults: &mut Faults<'_>) -> Settings {
     top.set("client_idle", &mut settings.client_idle, faults, |v| value::duration(&v));
     silence(top, &mut settings, faults);
     redial(top, &mut settings, faults);
+    journal(top, &mut settings, faults);
     if let Some(mut limits) = top.section("limits", faults) {
         limits.set("ack_timeout", &mut settings.ack_timeout, faults, |v| value::duration(&v));
         let u32_max = u64::from(u32::MAX);
@@ -136,12 +150,32 @@ fn settings(top: &mut Section<'_>, faults: &mut Faults<'_>) -> Settings {
             value::count(&v, 1, u32_max).map(|n| n as u32)
         });
         limits.set("window", &mut settings.window_messages, faults, |v| value::count(&v, 1, u32_max));
-        limits.set("outbox", &mut settings.outbox_bytes, faults, |v| {
-            value::bytes(&v, 1, u32_max, "give 1 byte or more and less than 4GiB, such as \"4MiB\"")
-                .map(|n| n as u32)
-        });
     }
     settings
+}
+
+/// `[journal]`
+fn journal(top: &mut Section<'_>, settings: &mut Settings, faults: &mut Faults<'_>) {
+    let Some(mut journal) = top.section("journal", faults) else { return };
+    let size = journal.take("size", faults, |v| {
+        value::bytes(&v, JOURNAL_MIN, u64::MAX, "give 4MiB or more, such as \"1GiB\"")
+    });
+    let segment = journal.take("segment", faults, |v| {
+        let right = "give 1MiB or more and at most 1GiB, such as \"16MiB\"";
+        value::bytes(&v, SEGMENT_MIN, SEGMENT_MAX, right).map(|n| n as u32)
+    });
+    journal.set("age", &mut settings.journal_age, faults, |v| value::duration(&v));
+    settings.journal_bytes = size.map_or(settings.journal_bytes, |given| given.value);
+    settings.segment_bytes = segment.map_or(settings.segment_bytes, |given| given.value);
+    let Some(offset) = segment.map(|s| s.offset).or(size.map(|s| s.offset)) else { return };
+    if u64::from(settings.segment_bytes) * SEGMENTS_MIN > settings.journal_bytes {
+        let wrong = format!(
+            "a segment of {} bytes is more than a quarter of journal.size, {} bytes",
+            settings.segment_bytes, settings.journal_bytes
+        );
+        let right = "let at least four segments fit, such as size = \"1GiB\" and segment = \"16MiB\"";
+        faults.add(offset, "journal.segment", Wrong::new(wrong, right));
+    }
 }
 
 /// `keepalive` and `peer_silence`: the second must leave the first time to come.

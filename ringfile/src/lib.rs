@@ -5,6 +5,7 @@
 
 mod error;
 mod keys;
+pub mod place;
 mod section;
 pub mod size;
 mod text;
@@ -23,7 +24,7 @@ pub const CLIENT_PORT: u16 = 55552;
 /// A checked ring.toml.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct RingFile {
-    /// The hosts in ring order, 1 to [`HOSTS_MAX`](pzog::limits::HOSTS_MAX).
+    /// The hosts in ring order, 1 to [`HOSTS_MAX`](pzog::limits::HOSTS_MAX), without the retired ones.
     pub hosts: Vec<Host>,
     /// How the wrapping byte is read between peers.
     pub scheme: Scheme,
@@ -45,6 +46,8 @@ pub struct Host {
     pub ring_port: u16,
     /// Where clients dial it.
     pub client_port: u16,
+    /// It is gone for good: never so in [`RingFile::hosts`].
+    pub is_retired: bool,
 }
 
 /// What becomes of access.log and error.log as they grow.

@@ -6,7 +6,7 @@ use crate::value::{self, Wrong};
 use toml::de::{DeTable, DeValue};
 
 /// All keys, by the table they belong to; the top of the file is the table without a name.
-pub(crate) const TABLES: [(&str, &[&str]); 4] = [
+pub(crate) const TABLES: [(&str, &[&str]); 5] = [
     (
         "",
         &[
@@ -14,6 +14,7 @@ pub(crate) const TABLES: [(&str, &[&str]); 4] = [
             "client_idle",
             "connect",
             "host",
+            "journal",
             "keepalive",
             "limits",
             "log",
@@ -23,9 +24,10 @@ pub(crate) const TABLES: [(&str, &[&str]); 4] = [
             "scheme",
         ],
     ),
-    ("host", &["address", "client_port", "name", "ring_port"]),
+    ("host", &["address", "client_port", "name", "retired", "ring_port"]),
     ("log", &["compress", "keep", "rotate_age", "rotate_size"]),
-    ("limits", &["ack_timeout", "clients", "outbox", "window"]),
+    ("journal", &["age", "segment", "size"]),
+    ("limits", &["ack_timeout", "clients", "window"]),
 ];
 
 /// The faults found so far, and the text that gives them their lines.

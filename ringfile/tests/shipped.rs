@@ -14,6 +14,7 @@ fn the_lab_stands_in_ring_order() {
         address: format!("192.168.152.{last}"),
         ring_port: 55551,
         client_port: 55552,
+        is_retired: false,
     };
     assert_eq!(
         file.hosts,
@@ -76,7 +77,10 @@ fn it_names_every_key() {
         "compress",
         "clients",
         "window",
-        "outbox",
+        "size",
+        "age",
+        "segment",
+        "retired",
         "ack_timeout",
     ] {
         let shown = shipped.lines().any(|line| strip(line).starts_with(&format!("{key} = ")));

@@ -1,6 +1,6 @@
 //! The command line: its types, whose doc comments are the help.
 
-use crate::exit::{EXIT_CODES, Exit, Failure};
+use crate::exit::{EXIT_CODES, Exit, Failure, STATUS_EXIT_CODES, WHO_EXIT_CODES};
 use crate::lines;
 use crate::payload::Lengths;
 use clap::{
@@ -37,6 +37,27 @@ pub(crate) struct Cli {
 /// Something other than sending.
 #[derive(Subcommand, Debug)]
 pub(crate) enum Command {
+    /// Tell which hosts have a message, and why the others have not
+    ///
+    /// A message is named by its id (HOST/INCARNATION.NUMBER, as this command prints it), or by its whole text;
+    /// then every message with that text is shown that is still in the journal of the host that is asked (the 100
+    /// newest). Where that host knows none, the others are asked. With --all a host has a message where any host
+    /// that answered knows so.
+    #[command(after_help = WHO_EXIT_CODES)]
+    Who {
+        /// The id of a message, or its text
+        #[arg(value_name = "ID|TEXT", value_parser = text)]
+        message: String,
+        /// Whom to ask.
+        #[command(flatten)]
+        ask: AskArgs,
+    },
+    /// Show what a host knows of itself and of the others: links, streams of messages, what is missing where
+    ///
+    /// A stream is what one host has sent since one of its starts. Of each: told is the highest number heard of,
+    /// and always logged + repeats + given_up + missing. A mark is how far another host has told to have a stream.
+    #[command(after_help = STATUS_EXIT_CODES)]
+    Status(AskArgs),
     /// Write shell completions to standard output
     Completions {
         /// The shell
@@ -46,34 +67,60 @@ pub(crate) enum Command {
     Man,
 }
 
-/// Which hosts, and how long they are waited for.
+/// Where the hosts are, and how long they are waited for.
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Hosts")]
-pub(crate) struct RingArgs {
-    /// The ring's hosts [default: ring.toml]
-    #[arg(short, long, value_name = "FILE")]
+pub(crate) struct HostArgs {
+    /// The ring's hosts [default: ring.toml here, else /etc/zog/ring.toml]
+    #[arg(short, long, value_name = "FILE", env = ringfile::place::VARIABLE)]
     pub(crate) config: Option<PathBuf>,
     /// The ring runs on this machine: host i listens on 127.0.0.1, port 55552+10i
     #[arg(long)]
     pub(crate) local: bool,
+    /// Only this host of the ring and no other, given by name or address
+    #[arg(short, long, alias = "specificHost", value_name = "HOST", group = "choice")]
+    pub(crate) specific_host: Option<String>,
+    /// Only the daemon on 127.0.0.1; without -c no ring.toml is needed
+    #[arg(short = 'T', long, group = "choice")]
+    pub(crate) testing: bool,
+    /// A host that gave no answer for so long is left for another one
+    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = positive_time)]
+    pub(crate) timeout: Duration,
+}
+
+/// Which hosts are sent to, and how.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Hosts")]
+pub(crate) struct RingArgs {
+    /// Where they are.
+    #[command(flatten)]
+    pub(crate) hosts: HostArgs,
     /// Send to the hosts in turn, in ring order
     #[arg(short, long, alias = "roundRobin", group = "choice")]
     pub(crate) round_robin: bool,
-    /// Send everything to this host of the ring, given by name or address
-    #[arg(short, long, alias = "specificHost", value_name = "HOST", group = "choice")]
-    pub(crate) specific_host: Option<String>,
-    /// Send everything to the daemon on 127.0.0.1; without -c no ring.toml is needed
-    #[arg(short = 'T', long, group = "choice")]
-    pub(crate) testing: bool,
-    /// Skip a host that could not be reached, or gave no answer, for so long; it is tried again every 2 s
-    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = positive_time)]
-    pub(crate) timeout: Duration,
+    /// While the host of -s gives no answer, send to the others
+    #[arg(long, requires = "specific_host", conflicts_with_all = ["testing", "round_robin"])]
+    pub(crate) failover: bool,
     /// Messages to one host that may be unanswered at a time; by default as many as a daemon lets repeat
     #[arg(long, value_name = "COUNT", default_value_t = WINDOW_MAX, value_parser = window())]
     pub(crate) window: u64,
     /// How far a message must have come to be answered OK [default: as ring.toml says at the host]
     #[arg(long, value_name = "LEVEL", value_parser = level())]
     pub(crate) ack: Option<Level>,
+}
+
+/// Whom to ask.
+#[derive(Args, Debug)]
+pub(crate) struct AskArgs {
+    /// Where the hosts are.
+    #[command(flatten)]
+    pub(crate) hosts: HostArgs,
+    /// Ask every host, and show what each one says [default: the first host that answers]
+    #[arg(short, long, group = "choice")]
+    pub(crate) all: bool,
+    /// Print JSON, one object a line, instead of text
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// What is sent, how often, how many times.
@@ -188,7 +235,8 @@ pub(crate) fn write_man() -> Result<Exit, Failure> {
     write_out(&page)
 }
 
-fn write_out(bytes: &[u8]) -> Result<Exit, Failure> {
+/// Writes the whole output of a command that only tells something.
+pub(crate) fn write_out(bytes: &[u8]) -> Result<Exit, Failure> {
     match std::io::stdout().write_all(bytes) {
         Err(e) if e.kind() != ErrorKind::BrokenPipe => {
             Err(Failure::new(Exit::Io, format!("standard output cannot be written: {e}")))
@@ -213,8 +261,8 @@ mod tests {
     #[test]
     fn the_seed_s_spellings_are_understood() {
         assert!(parsed("--roundRobin").unwrap().ring.round_robin);
-        assert_eq!(parsed("--specificHost MV").unwrap().ring.specific_host.as_deref(), Some("MV"));
-        assert!(parsed("--testing").unwrap().ring.testing);
+        assert_eq!(parsed("--specificHost MV").unwrap().ring.hosts.specific_host.as_deref(), Some("MV"));
+        assert!(parsed("--testing").unwrap().ring.hosts.testing);
     }
 
     #[test]
@@ -238,7 +286,20 @@ mod tests {
 
     #[test]
     fn what_excludes_each_other_is_refused() {
-        for args in ["-r -T", "-r -s MV", "-m x --stdin", "-m x --length 3", "-q -v", "-n 0", "--ack some"] {
+        for args in [
+            "-r -T",
+            "-r -s MV",
+            "-m x --stdin",
+            "-m x --length 3",
+            "-q -v",
+            "-n 0",
+            "--ack some",
+            "--failover",
+            "-T --failover",
+            "status --all -s MV",
+            "who x -T -s MV",
+            "who",
+        ] {
             assert_eq!(parsed(args).unwrap_err().exit_code(), 2, "{args}");
         }
         assert!(Cli::try_parse_from(["sprog", "-m", "two\nlines"]).is_err());

@@ -56,8 +56,8 @@ impl Client {
             targets,
             ledger: RefCell::new(ledger),
             moved: Bell::default(),
-            timeout: cli.ring.timeout,
-            silence: settings.ack_timeout + cli.ring.timeout,
+            timeout: cli.ring.hosts.timeout,
+            silence: settings.ack_timeout + cli.ring.hosts.timeout,
             keepalive: KEEPALIVE_MAX.min(settings.client_idle / 2),
             window: usize::try_from(cli.ring.window).unwrap_or(usize::MAX),
             ack: cli.ring.ack,
@@ -89,11 +89,29 @@ impl Client {
         !self.lanes[host].is_skipped()
     }
 
-    /// A host has answered a lane's `HELLO`.
-    pub(crate) fn reached(&self, lane: &Lane, host: usize) {
+    /// Whether there is a host to send to besides this one.
+    pub(crate) fn has_another(&self, host: usize) -> bool {
+        (0..self.targets.len()).any(|other| other != host && self.is_reachable(other))
+    }
+
+    /// All hosts, as they are to be tried for the messages of a host that is skipped: first those that can be
+    /// reached, in ring order from that one on, then those that could not, itself at last.
+    pub(crate) fn in_order_of_hope(&self, skipped: usize) -> Vec<usize> {
+        let count = self.targets.len();
+        let mut hosts: Vec<usize> = (1..=count).map(|step| (skipped + step) % count).collect();
+        hosts.sort_by_key(|host| !self.is_reachable(*host));
+        hosts
+    }
+
+    /// A host has answered a `HELLO`.
+    pub(crate) fn reached(&self) {
         self.was_reached.set(true);
-        if lane.host == host && lane.skip(false) {
-            self.ledger.borrow_mut().tell(&format!("{} is back", self.name(host)));
+    }
+
+    /// The lane's own host is one to send to, perhaps again.
+    pub(crate) fn is_back(&self, lane: &Lane) {
+        if lane.skip(false) {
+            self.ledger.borrow_mut().tell(&format!("{} is back", self.name(lane.host)));
             self.moved.ring();
         }
     }

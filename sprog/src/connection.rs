@@ -2,22 +2,19 @@
 
 use crate::answer::Answer;
 use crate::client::Client;
+use crate::inbox::Inbox;
 use crate::lane::Lane;
 use crate::ledger::{At, Ledger};
 use crate::rt::{self, Stream};
 use crate::session::{Reply, Session};
 use futures_lite::future::or;
 use pzog::Time;
-use pzog::limits::LINE_MAX;
 use std::cell::Cell;
 use std::fmt;
 use std::time::Duration;
 
 /// Silence is judged at least so often.
 const JUDGE_EVERY: Duration = Duration::from_secs(1);
-
-/// Bytes of answers read at once.
-const INBOX: usize = 64 * 1024;
 
 /// How long a connection is wanted.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -63,7 +60,10 @@ pub(crate) async fn connection(
         Some(Err(end)) => return end,
         None => return End::Lost(format!("no answer within {limit:.1?}")),
     };
-    client.reached(lane, host);
+    client.reached();
+    if until == Until::Lost {
+        client.is_back(lane);
+    }
     let connection = Connection {
         client,
         lane,
@@ -84,8 +84,8 @@ async fn greet(client: &Client, lane: &Lane, host: usize) -> Result<(Stream, Inb
     stream.write(hello.as_bytes()).await.map_err(lost)?;
     let mut inbox = Inbox::new();
     loop {
-        inbox.fill(&stream).await?;
-        if let Some((line, end)) = line_at(inbox.bytes()) {
+        inbox.fill(&stream).await.map_err(End::Lost)?;
+        if let Some((line, end)) = inbox.line() {
             match Answer::parse(line) {
                 Some(Answer::Ok) => {}
                 Some(answer @ Answer::Refused(_)) => return Err(End::Refused(answer.to_string())),
@@ -157,7 +157,7 @@ impl Connection<'_> {
             }
             let heard = match rt::timeout(judge_every, inbox.fill(self.stream)).await {
                 Some(Ok(())) => self.take_answers(&mut inbox),
-                Some(Err(end)) => Err(end),
+                Some(Err(why)) => Err(End::Lost(why)),
                 None => self.judge_silence(),
             };
             if let Err(end) = heard {
@@ -170,7 +170,7 @@ impl Connection<'_> {
         let now = self.client.now();
         let mut session = self.lane.session.borrow_mut();
         let mut ledger = self.client.ledger.borrow_mut();
-        let taken = take_lines(inbox, |line| self.take_answer(&mut session, &mut ledger, line, now));
+        let taken = inbox.take_lines(|line| self.take_answer(&mut session, &mut ledger, line, now));
         self.owed_since.set(session.is_waiting().then_some(now));
         drop((session, ledger));
         self.client.commit();
@@ -210,63 +210,4 @@ impl Connection<'_> {
             _ => Ok(()),
         }
     }
-}
-
-/// What was read and not yet taken.
-struct Inbox {
-    buffer: Vec<u8>,
-    filled: usize,
-}
-
-impl Inbox {
-    fn new() -> Inbox {
-        Inbox { buffer: vec![0; INBOX], filled: 0 }
-    }
-
-    fn bytes(&self) -> &[u8] {
-        &self.buffer[..self.filled]
-    }
-
-    /// Reads more, at least a byte. Nothing is lost where this is dropped half-way.
-    async fn fill(&mut self, stream: &Stream) -> Result<(), End> {
-        if line_at(self.bytes()).is_none() && self.filled > LINE_MAX {
-            return Err(End::Lost("it sends a line without end; is it a zog daemon?".to_owned()));
-        }
-        match stream.read(&mut self.buffer[self.filled..]).await {
-            Ok(0) => Err(End::Lost("it closed the connection".to_owned())),
-            Ok(read) => {
-                self.filled += read;
-                Ok(())
-            }
-            Err(e) => Err(End::Lost(e.to_string())),
-        }
-    }
-
-    /// Drops the first bytes.
-    fn drop(&mut self, bytes: usize) {
-        self.buffer.copy_within(bytes..self.filled, 0);
-        self.filled -= bytes;
-    }
-}
-
-/// The first line without its end, and where the next one begins.
-fn line_at(bytes: &[u8]) -> Option<(&[u8], usize)> {
-    let end = bytes.iter().position(|b| *b == b'\n')?;
-    let line = &bytes[..end];
-    Some((line.strip_suffix(b"\r").unwrap_or(line), end + 1))
-}
-
-/// Takes the whole lines out of the inbox, up to the first that `take` refuses.
-fn take_lines(inbox: &mut Inbox, mut take: impl FnMut(&[u8]) -> Result<(), End>) -> Result<(), End> {
-    let mut at = 0;
-    let mut taken = Ok(());
-    while let Some((line, end)) = line_at(&inbox.bytes()[at..]) {
-        taken = take(line);
-        at += end;
-        if taken.is_err() {
-            break;
-        }
-    }
-    inbox.drop(at);
-    taken
 }

@@ -12,6 +12,8 @@ pub(crate) enum Exit {
     Unanswered = 1,
     /// The command line is wrong.
     Usage = 2,
+    /// No host that was asked knows the message.
+    Unknown = 3,
     /// No host could be reached (sysexits' `EX_UNAVAILABLE`).
     Unavailable = 69,
     /// Reading standard input or writing a file failed (sysexits' `EX_IOERR`).
@@ -33,6 +35,25 @@ Exit codes:
   74  reading standard input, or writing standard output or the log, failed
   78  ring.toml is missing or wrong
  130  a second signal came while answers were waited for";
+
+/// The part of `who --help` on exit codes.
+pub(crate) const WHO_EXIT_CODES: &str = "\
+Exit codes:
+   0  every host of the ring has the message on its disk
+   1  some host has not, as far as is known
+   2  the command line is wrong
+   3  no host that was asked knows the message
+  69  no host could be reached
+  78  ring.toml is missing or wrong";
+
+/// The part of `status --help` on exit codes.
+pub(crate) const STATUS_EXIT_CODES: &str = "\
+Exit codes:
+   0  the host answered; with --all, every host
+   1  with --all, some host gave no answer
+   2  the command line is wrong
+  69  no host could be reached
+  78  ring.toml is missing or wrong";
 
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> ExitCode {

@@ -43,7 +43,7 @@ impl Feed {
         let jitter_seed = cli.messages.jitter.then_some(seed ^ JITTER_STREAM);
         Feed {
             source: Source::new(&cli.messages, seed),
-            choice: Choice::new(cli.ring.round_robin, seed ^ CHOICE_STREAM),
+            choice: Choice::new(&cli.ring, seed ^ CHOICE_STREAM),
             pace: Pace::new(client.now(), cli.interval(), jitter_seed),
             count: cli.messages.count.unwrap_or(u64::MAX),
             is_finite: cli.is_finite(),

@@ -82,6 +82,9 @@ impl Lane {
 }
 
 /// Gets the lane's messages answered, as long as the run lasts.
+///
+/// A host that was reached and lost is dialled again, for it may only have been restarted. When that brings no
+/// answer either, the lane goes to the other hosts, if there is one; else the host is tried until the timeout.
 pub(crate) async fn serve(client: Rc<Client>, host: usize) {
     let lane = &client.lanes[host];
     let mut patience = Patience::new(client.timeout, host);
@@ -90,13 +93,15 @@ pub(crate) async fn serve(client: Rc<Client>, host: usize) {
         let first = lane.session.borrow().first_unanswered();
         let limit = patience.left(client.now(), lane);
         let end = connection(&client, lane, host, limit, Until::Lost).await;
-        if lane.has_moved(first) || !lane.owes() {
+        let is_answering = lane.has_moved(first) || !lane.owes();
+        if is_answering {
             patience.renew();
         }
-        let pause = patience.pause(client.now(), lane);
+        let stays = matches!(end, End::Lost(_)) && (is_answering || !client.has_another(host));
+        let pause = patience.pause(client.now(), lane).filter(|_| stays);
         if lane.is_skipped() {
             rt::sleep(PROBE_EVERY).await;
-        } else if let (End::Lost(_), Some(pause)) = (&end, pause) {
+        } else if let Some(pause) = pause {
             rt::sleep(pause).await;
         } else {
             let why = end.to_string();
@@ -108,28 +113,30 @@ pub(crate) async fn serve(client: Rc<Client>, host: usize) {
 }
 
 /// Takes what the lane's own host did not answer to the other hosts, which know its session: what was taken
-/// there already is not written twice.
+/// there already is not written twice. One after the other, for numbers that many hosts take at once would tear
+/// holes into the session.
 async fn elsewhere(client: &Client, lane: &Lane, why: &str) {
-    let count = client.targets.len();
+    if client.targets.len() == 1 {
+        return client.give_up(lane, why);
+    }
     let mut patience = Patience::new(client.timeout, lane.host);
     while lane.owes() {
         let first = lane.session.borrow().first_unanswered();
         let limit = patience.left(client.now(), lane);
-        let others = (1..count).map(|step| (lane.host + step) % count);
-        let mut tried = false;
-        for other in others.filter(|other| client.is_reachable(*other)) {
-            tried = true;
-            connection(client, lane, other, limit, Until::Answered).await;
+        let mut last = String::new();
+        for host in client.in_order_of_hope(lane.host) {
+            let end = connection(client, lane, host, limit, Until::Answered).await;
             if !lane.owes() {
                 return;
             }
+            last = format!("{}: {end}", client.name(host));
         }
         if lane.has_moved(first) {
             patience.renew();
         }
         match patience.pause(client.now(), lane) {
-            Some(pause) if tried => rt::sleep(pause).await,
-            _ => client.give_up(lane, why),
+            Some(pause) => rt::sleep(pause).await,
+            None => client.give_up(lane, &format!("{why}; at last {last}")),
         }
     }
 }

@@ -1,12 +1,14 @@
 //! `sprog`: sends messages into the ring and answers for each of them.
 
 mod answer;
+mod ask;
 mod bell;
 mod cli;
 mod client;
 mod connection;
 mod exit;
 mod feed;
+mod inbox;
 mod lane;
 mod ledger;
 mod lines;
@@ -18,8 +20,11 @@ mod run;
 mod sent_log;
 mod session;
 mod source;
+mod status;
 mod summary;
+mod table;
 mod target;
+mod who;
 
 use clap::Parser;
 use std::io::Write;

@@ -7,7 +7,9 @@ use crate::feed::{Feed, Stopped};
 use crate::lane;
 use crate::ledger::Ledger;
 use crate::rt::{self, Signals};
-use crate::target::targets;
+use crate::status;
+use crate::target::targets_to_send_to;
+use crate::who;
 use futures_lite::future::or;
 use rand::TryRng;
 use rand::rngs::SysRng;
@@ -19,8 +21,10 @@ const DRAIN: Duration = Duration::from_secs(5);
 
 /// Does what the command line asks for.
 pub(crate) fn run(cli: &Cli) -> Result<Exit, Failure> {
-    match cli.command {
-        Some(Command::Completions { shell }) => cli::write_completions(shell),
+    match &cli.command {
+        Some(Command::Who { message, ask }) => who::run(message, ask),
+        Some(Command::Status(ask)) => status::run(ask),
+        Some(Command::Completions { shell }) => cli::write_completions(*shell),
         Some(Command::Man) => cli::write_man(),
         None => send(cli),
     }
@@ -28,7 +32,7 @@ pub(crate) fn run(cli: &Cli) -> Result<Exit, Failure> {
 
 /// Sends as the options say, and answers for what was sent.
 fn send(cli: &Cli) -> Result<Exit, Failure> {
-    let (targets, settings) = targets(&cli.ring)?;
+    let (targets, settings) = targets_to_send_to(&cli.ring)?;
     let tokens = targets.iter().map(|_| token()).collect::<Result<Vec<_>, _>>()?;
     let seed = cli.messages.seed.map_or_else(random_seed, Ok)?;
     let ledger = Ledger::open(cli, &targets)?;

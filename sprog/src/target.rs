@@ -1,13 +1,13 @@
 //! Which hosts there are to choose from, and which one is next.
 
-use crate::cli::RingArgs;
+use crate::cli::{HostArgs, RingArgs};
 use crate::exit::{Exit, Failure};
 use pzog::Settings;
 use rand::rngs::Xoshiro256PlusPlus;
 use rand::{RngExt, SeedableRng};
-use ringfile::{CLIENT_PORT, RingFile};
+use ringfile::{CLIENT_PORT, RingFile, place};
 use std::net::{IpAddr, Ipv4Addr};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Where a host hears clients.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -21,23 +21,40 @@ pub(crate) struct Target {
 }
 
 /// The hosts that the options leave to choose from, at least one, in ring order; and the settings of the ring.
-pub(crate) fn targets(args: &RingArgs) -> Result<(Vec<Target>, Settings), Failure> {
-    let path = args.config.as_deref().unwrap_or(Path::new("ring.toml"));
-    if args.testing && args.config.is_none() && !path.exists() {
+pub(crate) fn targets(args: &HostArgs) -> Result<(Vec<Target>, Settings), Failure> {
+    let Some((path, file)) = ring_file(args)? else {
         return Ok((vec![this_machine(None)], Settings::default()));
-    }
-    let file = RingFile::load(path).map_err(|e| Failure::new(Exit::Config, e.to_string()))?;
-    let file = if args.local { file.local() } else { file };
+    };
     let mut all: Vec<Target> = file.hosts.iter().map(target_of).collect();
     let targets = match &args.specific_host {
         _ if args.testing => vec![this_machine(all.into_iter().find(is_loopback))],
         Some(wanted) => match file.find(wanted) {
             Some(index) => vec![all.swap_remove(index)],
-            None => return Err(no_such_host(wanted, &all, path)),
+            None => return Err(no_such_host(wanted, &all, &path)),
         },
         None => all,
     };
     Ok((targets, file.settings))
+}
+
+/// As [`targets`], but with `--failover` the host of `-s` and behind it all others as they follow it in the ring.
+pub(crate) fn targets_to_send_to(args: &RingArgs) -> Result<(Vec<Target>, Settings), Failure> {
+    let (mut targets, settings) = targets(&args.hosts)?;
+    if let Some((_, file)) = args.failover.then(|| ring_file(&args.hosts)).transpose()?.flatten() {
+        let first = file.hosts.iter().position(|host| host.name == targets[0].name).unwrap_or_default();
+        targets = file.hosts.iter().cycle().skip(first).take(file.hosts.len()).map(target_of).collect();
+    }
+    Ok((targets, settings))
+}
+
+/// ring.toml and where it is; `None` where none is needed.
+fn ring_file(args: &HostArgs) -> Result<Option<(PathBuf, RingFile)>, Failure> {
+    let path = place::ring_file(args.config.as_deref());
+    if args.testing && args.config.is_none() && !path.exists() {
+        return Ok(None);
+    }
+    let file = RingFile::load(&path).map_err(|e| Failure::new(Exit::Config, e.to_string()))?;
+    Ok(Some((path, if args.local { file.local() } else { file })))
 }
 
 fn target_of(host: &ringfile::Host) -> Target {
@@ -65,15 +82,17 @@ pub(crate) enum Choice {
     Random(Xoshiro256PlusPlus),
     /// One after the other, in ring order; this one is next.
     RoundRobin(usize),
+    /// Always the first one that can be reached.
+    First,
 }
 
 impl Choice {
     /// The way that the options ask for.
-    pub(crate) fn new(round_robin: bool, seed: u64) -> Choice {
-        if round_robin {
-            Choice::RoundRobin(0)
-        } else {
-            Choice::Random(Xoshiro256PlusPlus::seed_from_u64(seed))
+    pub(crate) fn new(args: &RingArgs, seed: u64) -> Choice {
+        match args {
+            RingArgs { failover: true, .. } => Choice::First,
+            RingArgs { round_robin: true, .. } => Choice::RoundRobin(0),
+            _ => Choice::Random(Xoshiro256PlusPlus::seed_from_u64(seed)),
         }
     }
 
@@ -90,6 +109,7 @@ impl Choice {
                 *next = chosen + 1;
                 Some(chosen)
             }
+            Choice::First => (0..hosts).find(|host| reached(*host)),
         }
     }
 }
@@ -97,11 +117,12 @@ impl Choice {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::Cli;
     use clap::Parser;
 
     fn targets_with(options: &str) -> Result<(Vec<Target>, Settings), Failure> {
         let options = options.split_whitespace();
-        targets(&crate::cli::Cli::try_parse_from(std::iter::once("sprog").chain(options)).unwrap().ring)
+        targets_to_send_to(&Cli::try_parse_from(std::iter::once("sprog").chain(options)).unwrap().ring)
     }
 
     fn places(options: &str) -> Vec<String> {
@@ -117,6 +138,9 @@ mod tests {
         assert_eq!(places("-s PA"), ["PA 192.168.152.252:55552"]);
         assert_eq!(places("-s 192.168.152.11"), ["S 192.168.152.11:55552"]);
         assert_eq!(places("-s S --local"), ["S 127.0.0.1:55592"]);
+        let all: Vec<String> =
+            places("-s S --failover").iter().map(|p| p.split(' ').next().unwrap().into()).collect();
+        assert_eq!(all, ["S", "MV", "PA", "G", "LA"]);
         assert_eq!(places("-T"), ["localhost 127.0.0.1:55552"]);
         assert_eq!(places("-T --local"), ["MV 127.0.0.1:55552"]);
     }
@@ -129,13 +153,24 @@ mod tests {
         assert_eq!(targets_with("-c ../ring.toml -s Z").unwrap_err().exit, Exit::Usage);
     }
 
+    fn random(seed: u64) -> Choice {
+        Choice::Random(Xoshiro256PlusPlus::seed_from_u64(seed))
+    }
+
+    #[test]
+    fn the_preferred_host_is_chosen_whenever_it_can_be_reached() {
+        assert_eq!(chosen(&mut Choice::First, 2, &[true; 3]), [0, 0]);
+        assert_eq!(chosen(&mut Choice::First, 2, &[false, true, true]), [1, 1]);
+        assert_eq!(chosen(&mut Choice::First, 2, &[false; 3]), [0; 0]);
+    }
+
     fn chosen(choice: &mut Choice, count: usize, reached: &[bool]) -> Vec<usize> {
         (0..count).filter_map(|_| choice.next(reached.len(), |host| reached[host])).collect()
     }
 
     #[test]
     fn round_robin_goes_in_ring_order_and_passes_over_who_is_skipped() {
-        let mut choice = Choice::new(true, 0);
+        let mut choice = Choice::RoundRobin(0);
         assert_eq!(chosen(&mut choice, 6, &[true; 5]), [0, 1, 2, 3, 4, 0]);
         assert_eq!(chosen(&mut choice, 5, &[true, true, false, true, true]), [1, 3, 4, 0, 1]);
         assert_eq!(chosen(&mut choice, 3, &[false; 5]), [0; 0]);
@@ -144,7 +179,7 @@ mod tests {
 
     #[test]
     fn random_choice_is_even_among_those_that_can_be_reached() {
-        let mut choice = Choice::new(false, 3);
+        let mut choice = random(3);
         let chosen = chosen(&mut choice, 40_000, &[true, false, true, true, true]);
         for (host, share) in [(0, 10_000), (1, 0), (2, 10_000), (3, 10_000), (4, 10_000)] {
             let count = chosen.iter().filter(|c| **c == host).count();
@@ -154,7 +189,7 @@ mod tests {
 
     #[test]
     fn the_same_seed_chooses_the_same_hosts() {
-        let hosts = |seed| chosen(&mut Choice::new(false, seed), 50, &[true; 5]);
+        let hosts = |seed| chosen(&mut random(seed), 50, &[true; 5]);
         assert_eq!(hosts(1), hosts(1));
         assert_ne!(hosts(1), hosts(2));
     }

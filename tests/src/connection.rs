@@ -4,6 +4,7 @@ use crate::wait::wait_until;
 use rustix::net::sockopt::set_socket_recv_buffer_size;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::thread;
 use std::time::Duration;
 
 /// An answer that does not come within this time fails the test.
@@ -89,6 +90,36 @@ impl Connection {
         self.stream.write_all(bytes.as_ref())
     }
 
+    /// Writes bytes until nobody makes room for more for a moment; returns how many.
+    ///
+    /// # Panics
+    /// If the connection is gone.
+    #[track_caller]
+    pub fn send_some(&mut self, bytes: &[u8]) -> usize {
+        const MOMENT: Duration = Duration::from_millis(300);
+        self.give_up_writing_after(MOMENT);
+        let mut sent = 0;
+        while sent < bytes.len() {
+            match self.stream.write(&bytes[sent..]) {
+                Ok(n) => sent += n,
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => break,
+                Err(e) => panic!("the daemon takes our bytes: {e}"),
+            }
+        }
+        self.stream.set_write_timeout(None).expect("no timeout for writing");
+        sent
+    }
+
+    /// Writes bytes for which there is no room yet, while we read.
+    ///
+    /// # Panics
+    /// If the socket is broken.
+    pub fn send_in_background(&self, bytes: String) {
+        let mut stream = self.stream.try_clone().expect("another handle of the socket");
+        // If it fails, no answers come, and that is what the reader sees.
+        thread::spawn(move || stream.write_all(bytes.as_bytes()));
+    }
+
     /// From now on a write that nobody makes room for fails after this time.
     ///
     /// # Panics
@@ -150,6 +181,20 @@ impl Connection {
     #[track_caller]
     pub fn expect(&mut self, line: &str, answer: &str) {
         assert_eq!(self.ask(line), answer, "the answer to {line:?}");
+    }
+
+    /// Sends one line and returns the lines of the report that it is answered with, without the `+ ` in front and the
+    /// `OK` behind; none if the connection ends before, or if the answer is another one.
+    pub fn report(&mut self, line: &str) -> Option<Vec<String>> {
+        self.try_send(format!("{line}\r\n")).ok()?;
+        let mut report = Vec::new();
+        loop {
+            let line = self.next_line()?;
+            match line.strip_prefix("+ ") {
+                Some(line) => report.push(line.to_owned()),
+                None => return (line == "OK").then_some(report),
+            }
+        }
     }
 
     /// Reads lines up to one that `wanted` accepts, and returns it.

@@ -40,8 +40,14 @@ impl Daemon {
             if let Some(status) = self.try_wait() {
                 panic!("zog ended with {status} before it was ready:\n{}", self.stderr());
             }
-            self.stdout().contains(" ready ")
+            self.is_ready()
         });
+    }
+
+    /// Whether it has said that both ports are open.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        self.stdout().contains(" ready ")
     }
 
     /// The process id.

@@ -2,21 +2,35 @@
 //! they leave in their logs. A test waits for conditions and never for time to pass; when it fails, everything
 //! that the daemons wrote is printed.
 
+mod account;
 mod binaries;
+mod chaos;
+mod clients;
 mod connection;
 mod daemon;
+mod disk;
 mod load;
 mod logs;
+mod net;
 mod ports;
 mod process_info;
+mod random;
 mod ring;
+mod status;
 mod wait;
 
+pub use account::{Tally, assert_account, write_sent_log};
 pub use binaries::{sprog, zog};
+pub use chaos::{Chaos, Done, Weights};
+pub use clients::{Answer, Clients, Message};
 pub use connection::Connection;
 pub use daemon::Daemon;
+pub use disk::{Disk, with_own_mounts};
 pub use load::{Load, Sent};
 pub use logs::{count_of, counts, texts};
+pub use net::{Net, Way};
 pub use process_info::{established_on, open_files, peak_memory, raise_open_files};
+pub use random::Random;
 pub use ring::{Plan, Ring};
+pub use status::field;
 pub use wait::wait_until;

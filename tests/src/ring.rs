@@ -1,12 +1,16 @@
 //! A ring of daemons in a directory of its own, each on an address of its own in 127.0.0.0/8.
 
+mod logs;
+
+pub(crate) use logs::FENCE;
+
 use crate::binaries;
 use crate::connection::Connection;
 use crate::daemon::Daemon;
-use crate::logs::texts;
+use crate::net::Net;
 use crate::ports::Lease;
-use crate::wait::{comes_true, wait_until};
 use rustix::process::Signal;
+use std::cell::Cell;
 use std::fmt::Write as _;
 use std::fs;
 use std::net::SocketAddr;
@@ -21,13 +25,16 @@ pub struct Plan {
     top: String,
     log: String,
     limits: String,
+    journal: String,
+    net: bool,
 }
 
 impl Plan {
     /// A ring of so many hosts with the default settings.
     #[must_use]
     pub fn of(hosts: usize) -> Plan {
-        Plan { hosts, top: String::new(), log: String::new(), limits: String::new() }
+        let [top, log, limits, journal] = [const { String::new() }; 4];
+        Plan { hosts, top, log, limits, journal, net: false }
     }
 
     /// Adds a line to the top of ring.toml.
@@ -51,6 +58,20 @@ impl Plan {
         self
     }
 
+    /// Adds a line to the section `[journal]`.
+    #[must_use]
+    pub fn with_journal(mut self, line: &str) -> Plan {
+        let _ = writeln!(self.journal, "{line}");
+        self
+    }
+
+    /// Puts a [`Net`] between the hosts.
+    #[must_use]
+    pub fn with_net(mut self) -> Plan {
+        self.net = true;
+        self
+    }
+
     /// Writes ring.toml; no daemon runs yet.
     ///
     /// # Panics
@@ -60,8 +81,16 @@ impl Plan {
         let dir = tempfile::Builder::new().prefix("zog-ring-").tempdir().expect("a temporary directory");
         let ports = Lease::take();
         let daemons = (0..self.hosts).map(|_| None).collect();
-        let ring = Ring { dir, ports, daemons };
-        fs::write(ring.config(), ring.toml(&self)).expect("ring.toml can be written");
+        let mut ring = Ring { dir, ports, daemons, net: None, fences: Cell::new(0) };
+        if self.net {
+            let real: Vec<_> = (0..self.hosts).map(|host| ring.ring_address(host)).collect();
+            ring.net = Some(Net::open(&real));
+        }
+        for host in 0..self.hosts {
+            fs::write(ring.host_config(host), ring.toml(&self, Some(host)))
+                .expect("ring.toml can be written");
+        }
+        fs::write(ring.config(), ring.toml(&self, None)).expect("ring.toml can be written");
         ring
     }
 
@@ -85,6 +114,9 @@ pub struct Ring {
     dir: TempDir,
     ports: Lease,
     daemons: Vec<Option<Daemon>>,
+    net: Option<Net>,
+    /// How many fences were sent.
+    fences: Cell<usize>,
 }
 
 impl Ring {
@@ -113,10 +145,36 @@ impl Ring {
         self.dir().join("ring.toml")
     }
 
+    /// The ring.toml that a host's daemon reads: where a [`Net`] is between them, each finds the others at other
+    /// addresses.
+    #[must_use]
+    pub fn host_config(&self, host: usize) -> PathBuf {
+        match self.net {
+            Some(_) => self.dir().join(format!("ring-{}.toml", self.name(host))),
+            None => self.config(),
+        }
+    }
+
+    /// The net between the hosts.
+    ///
+    /// # Panics
+    /// If the plan had none.
+    #[must_use]
+    #[track_caller]
+    pub fn net(&self) -> &Net {
+        self.net.as_ref().expect("the plan has a net")
+    }
+
     /// A host's directory, in which `state` and `log` are.
     #[must_use]
     pub fn host_dir(&self, host: usize) -> PathBuf {
         self.dir().join(self.name(host))
+    }
+
+    /// Where a host's daemon keeps its state.
+    #[must_use]
+    pub fn state_dir(&self, host: usize) -> PathBuf {
+        self.host_dir(host).join("state")
     }
 
     /// Where a host's logs are.
@@ -129,6 +187,13 @@ impl Ring {
     #[must_use]
     pub fn ring_address(&self, host: usize) -> SocketAddr {
         SocketAddr::from(([127, 0, 0, 1 + host as u8], self.ports.port(2 * host)))
+    }
+
+    /// Where one host dials another: by way of the net, if there is one.
+    #[must_use]
+    pub fn dialed(&self, from: usize, to: usize) -> SocketAddr {
+        let real = self.ring_address(to);
+        if self.net.is_some() { Net::address(from, to, real) } else { real }
     }
 
     /// Where a host listens for clients.
@@ -155,9 +220,9 @@ impl Ring {
     pub fn command(&self, host: usize) -> Command {
         fs::create_dir_all(self.log_dir(host)).expect("a host's directory");
         let mut command = binaries::zog();
-        command.current_dir(self.dir()).arg("run").arg("--config").arg(self.config());
+        command.current_dir(self.dir()).arg("run").arg("--config").arg(self.host_config(host));
         command.args(["--name", &self.name(host)]);
-        command.arg("--state-dir").arg(self.host_dir(host).join("state"));
+        command.arg("--state-dir").arg(self.state_dir(host));
         command.arg("--log-dir").arg(self.log_dir(host));
         command
     }
@@ -240,11 +305,43 @@ impl Ring {
         (0..self.len()).filter(|&host| self.daemons[host].is_some()).collect()
     }
 
+    /// Asserts that a host's daemon runs still.
+    ///
+    /// # Panics
+    /// If it has ended by itself.
+    #[track_caller]
+    pub fn assert_runs(&mut self, host: usize) {
+        let name = self.name(host);
+        let daemon = self.daemon(host);
+        if let Some(status) = daemon.try_wait() {
+            panic!("{name} has ended by itself with {status}:\n{}", daemon.stderr());
+        }
+    }
+
     /// A client's connection to a host.
     #[must_use]
     #[track_caller]
     pub fn client(&self, host: usize) -> Connection {
         Connection::to(self.client_address(host))
+    }
+
+    /// Gives a host so many messages, each answered `OK`, and returns their texts: `<name> 1`, `<name> 2`, …
+    ///
+    /// # Panics
+    /// If one is answered otherwise.
+    #[track_caller]
+    pub fn send(&self, host: usize, name: &str, messages: usize) -> Vec<String> {
+        /// Answers that may be outstanding, so that neither side's buffers fill up.
+        const PIPELINED: usize = 100;
+        let texts: Vec<_> = (1..=messages).map(|n| format!("{name} {n}")).collect();
+        let mut client = self.client(host);
+        for some in texts.chunks(PIPELINED) {
+            client.send(some.iter().map(|text| format!("MSG {text}\r\n")).collect::<String>());
+            for text in some {
+                assert_eq!(client.line(), "OK", "the answer to {text:?}");
+            }
+        }
+        texts
     }
 
     /// A peer's connection to a host; nothing is said on it yet.
@@ -254,130 +351,15 @@ impl Ring {
         Connection::to(self.ring_address(host))
     }
 
-    /// A host's access.log as it is now.
-    #[must_use]
-    pub fn access_log(&self, host: usize) -> String {
-        read(&self.log_dir(host).join("access.log"))
-    }
-
-    /// A host's access.log and all its rotated pieces, those first.
-    #[must_use]
-    pub fn all_access_logs(&self, host: usize) -> String {
-        let entries = fs::read_dir(self.log_dir(host)).expect("the log directory");
-        let mut pieces: Vec<_> = entries.map(|e| e.expect("an entry of the log directory").path()).collect();
-        pieces.retain(|p| p.file_name().is_some_and(|n| n.to_string_lossy().starts_with("access")));
-        pieces.sort_by_key(|p| (p.ends_with("access.log"), p.clone()));
-        pieces.iter().map(|p| read(p)).collect()
-    }
-
-    /// A host's error.log as it is now.
-    #[must_use]
-    pub fn error_log(&self, host: usize) -> String {
-        read(&self.log_dir(host).join("error.log"))
-    }
-
-    /// The lines of a host's error.log in which all these words stand.
-    #[must_use]
-    pub fn error_lines(&self, host: usize, words: &[&str]) -> Vec<String> {
-        let log = self.error_log(host);
-        log.lines().filter(|line| words.iter().all(|w| line.contains(w))).map(str::to_owned).collect()
-    }
-
-    /// Waits until a line with all these words stands in a host's error.log, and returns it.
-    ///
-    /// # Panics
-    /// If none comes.
-    #[track_caller]
-    pub fn wait_for_error(&self, host: usize, words: &[&str]) -> String {
-        let name = self.name(host);
-        wait_until(&format!("error.log of {name} has a line with {words:?}"), || {
-            !self.error_lines(host, words).is_empty()
-        });
-        self.error_lines(host, words).remove(0)
-    }
-
-    /// Waits until every running host has a link to every other one.
-    ///
-    /// # Panics
-    /// If that does not come about.
-    #[track_caller]
-    pub fn wait_linked(&self) {
-        let running = self.running();
-        wait_until("all running hosts are linked", || {
-            running.iter().all(|&a| running.iter().all(|&b| a == b || self.is_linked(a, b)))
-        });
-    }
-
-    /// Whether `host` said last that the link to `peer` is up.
-    #[must_use]
-    pub fn is_linked(&self, host: usize, peer: usize) -> bool {
-        let log = self.error_log(host);
-        let last =
-            log.lines().rfind(|line| link_change(line).is_some_and(|(name, _)| name == self.name(peer)));
-        last.and_then(link_change).is_some_and(|(_, up)| up)
-    }
-
-    /// How often `host` said that the link to `peer` came up.
-    #[must_use]
-    pub fn times_linked(&self, host: usize, peer: usize) -> usize {
-        let log = self.error_log(host);
-        log.lines().filter_map(link_change).filter(|(name, up)| *up && *name == self.name(peer)).count()
-    }
-
-    /// Waits until each of these hosts has logged exactly `lines` lines, rotated pieces included.
-    ///
-    /// # Panics
-    /// If a log grows longer or does not get so far.
-    #[track_caller]
-    pub fn wait_for_lines(&self, hosts: &[usize], lines: usize) {
-        for &host in hosts {
-            let count = || self.all_access_logs(host).lines().count();
-            comes_true(|| count() >= lines);
-            assert_eq!(count(), lines, "lines in the access.log of {}", self.name(host));
-        }
-    }
-
-    /// Waits until a message with this text stands in the logs of these hosts. Sent last through a host, it
-    /// comes after everything that was sent through that host before.
-    ///
-    /// # Panics
-    /// If it does not come.
-    #[track_caller]
-    pub fn wait_for_text(&self, hosts: &[usize], text: &str) {
-        for &host in hosts {
-            let end = format!(" {text}\n");
-            let name = self.name(host);
-            wait_until(&format!("{name} has logged {text:?}"), || self.all_access_logs(host).contains(&end));
-        }
-    }
-
-    /// Asserts that the logs of these hosts, rotated pieces included, hold the same lines, each equally often.
-    ///
-    /// # Panics
-    /// If they do not.
-    #[track_caller]
-    pub fn assert_equal_logs(&self, hosts: &[usize]) {
-        let sorted = |host: usize| {
-            let log = self.all_access_logs(host);
-            let _ = texts(&log);
-            let mut lines: Vec<_> = log.lines().map(str::to_owned).collect();
-            lines.sort_unstable();
-            lines
-        };
-        let first = sorted(hosts[0]);
-        for &host in &hosts[1..] {
-            let other = sorted(host);
-            if let Some((a, b)) = first.iter().zip(&other).find(|(a, b)| a != b) {
-                panic!("{} has {a:?} where {} has {b:?}", self.name(hosts[0]), self.name(host));
-            }
-            assert_eq!(first.len(), other.len(), "lines of {} and {}", self.name(hosts[0]), self.name(host));
-        }
-    }
-
-    fn toml(&self, plan: &Plan) -> String {
+    /// As `reader` reads it; without one, as clients do.
+    fn toml(&self, plan: &Plan, reader: Option<usize>) -> String {
         let mut toml = plan.top.clone();
         for host in 0..plan.hosts {
-            let (ring, clients) = (self.ring_address(host), self.client_address(host));
+            let clients = self.client_address(host);
+            let ring = match reader {
+                Some(reader) if reader != host => self.dialed(reader, host),
+                _ => self.ring_address(host),
+            };
             let _ = write!(
                 toml,
                 "\n[[host]]\nname = \"{}\"\naddress = \"{}\"\nring_port = {}\nclient_port = {}\n",
@@ -388,6 +370,9 @@ impl Ring {
             );
         }
         let _ = write!(toml, "\n[log]\n{}\n[limits]\n{}", plan.log, plan.limits);
+        if !plan.journal.is_empty() {
+            let _ = write!(toml, "\n[journal]\n{}", plan.journal);
+        }
         toml
     }
 
@@ -407,18 +392,6 @@ impl Drop for Ring {
         if std::thread::panicking() {
             self.print_everything();
         }
-    }
-}
-
-/// The peer and whether the link to it came up, if that is what this line of an error.log says:
-/// `<time> <severity> <peer> UP …` or `… DOWN …`.
-fn link_change(line: &str) -> Option<(&str, bool)> {
-    let mut words = line.split(' ').skip(2);
-    let peer = words.next()?;
-    match words.next()? {
-        "UP" => Some((peer, true)),
-        "DOWN" => Some((peer, false)),
-        _ => None,
     }
 }
 

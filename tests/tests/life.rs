@@ -114,20 +114,9 @@ fn when_a_host_is_killed_the_others_go_on_and_name_what_they_miss() {
         let counts = counts(&log);
         assert!(counts.values().all(|n| *n == 1), "{} doubled a line", ring.name(host));
         let missing = sent.ok.iter().filter(|text| !counts.contains_key(text.as_str())).count();
-        assert_eq!(missing, given_up(&ring, host), "lines that {} misses and has named", ring.name(host));
+        assert_eq!(missing, ring.given_up(host), "lines that {} misses and has named", ring.name(host));
         assert!(missing < 300, "{} misses {missing} of {} lines", ring.name(host), sent.ok.len());
     }
-}
-
-/// How many messages a host says that it misses: `GIVEN UP <stream>.<from> to <to>: …`.
-fn given_up(ring: &Ring, host: usize) -> usize {
-    let count = |line: &String| {
-        let range = line.split("GIVEN UP ").nth(1)?.split(':').next()?;
-        let (from, to) = range.rsplit_once('.')?.1.split_once(" to ")?;
-        Some(to.parse::<usize>().ok()? - from.parse::<usize>().ok()? + 1)
-    };
-    let lines = ring.error_lines(host, &["GIVEN UP "]);
-    lines.iter().map(|line| count(line).unwrap_or_else(|| panic!("what is given up: {line}"))).sum()
 }
 
 #[test]

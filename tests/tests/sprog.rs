@@ -38,7 +38,7 @@ fn given_to(ring: &Ring, log: &str) -> BTreeMap<String, usize> {
 
 fn prove(ring: &Ring, sent: &str) -> Output {
     let mut command = zog();
-    command.arg("verify").arg("--sent").arg(ring.dir().join(sent));
+    command.arg("verify").args(["--others", "--sent"]).arg(ring.dir().join(sent));
     command.args((0..ring.len()).map(|host| ring.log_dir(host).join("access.log")));
     command.output().expect("zog verify can be started")
 }

@@ -1,7 +1,7 @@
 //! access.log: every message once, one write a turn, and nothing answered that is not in it.
 //!
 //! Where the disk does not take a batch, the batch is held back and tried again; whoever waits for it (answers,
-//! closes, a sync) waits with it, see [`crate::held`].
+//! closes, a mark) waits with it, see [`crate::held`].
 
 use crate::log_file::{LogFile, Unsynced};
 use ringfile::LogSettings;
@@ -13,23 +13,24 @@ pub(crate) struct AccessLog {
     file: LogFile,
     /// Lines that the disk has not taken yet, in order.
     held: Vec<u8>,
+    generation: u64,
 }
 
 impl AccessLog {
     /// Opens `access.log` to append to it. Returns, too, how many bytes of a torn last line were cut off.
     pub(crate) fn open(dir: &Path, settings: &LogSettings) -> io::Result<(AccessLog, u64)> {
         let (file, torn) = LogFile::open(dir, "access", settings)?;
-        Ok((AccessLog { file, held: Vec::new() }, torn))
+        Ok((AccessLog { file, held: Vec::new(), generation: 0 }, torn))
     }
 
     /// Writes the lines of a turn. After an error they are held, and so is all that comes until
     /// [`Self::retry`] succeeds.
-    pub(crate) fn write(&mut self, lines: &[u8], utc_seconds: u64) -> io::Result<()> {
+    pub(crate) fn write(&mut self, lines: &[u8]) -> io::Result<()> {
         if self.is_held() {
             self.held.extend_from_slice(lines);
             return Ok(());
         }
-        self.file.append(lines, utc_seconds).inspect_err(|_| self.held.extend_from_slice(lines))
+        self.file.append(lines).inspect_err(|_| self.held.extend_from_slice(lines))
     }
 
     /// Whether lines wait for the disk.
@@ -38,8 +39,8 @@ impl AccessLog {
     }
 
     /// Tries again to write what is held.
-    pub(crate) fn retry(&mut self, utc_seconds: u64) -> io::Result<()> {
-        self.file.append(&self.held, utc_seconds)?;
+    pub(crate) fn retry(&mut self) -> io::Result<()> {
+        self.file.append(&self.held)?;
         self.held = Vec::new();
         Ok(())
     }
@@ -51,7 +52,36 @@ impl AccessLog {
 
     /// Follows a file that was renamed.
     pub(crate) fn reopen(&mut self) -> io::Result<()> {
-        self.file.reopen()
+        self.file.reopen()?;
+        self.generation += 1;
+        Ok(())
+    }
+
+    /// Whether the file has become too long or too old.
+    pub(crate) fn is_rotation_due(&self, utc_seconds: u64) -> bool {
+        !self.is_held() && self.file.is_rotation_due(utc_seconds)
+    }
+
+    /// Renames the file and begins a new one.
+    pub(crate) fn rotate(&mut self, utc_seconds: u64) -> io::Result<()> {
+        self.file.rotate(utc_seconds)?;
+        self.generation += 1;
+        Ok(())
+    }
+
+    /// Counts the files that it was.
+    pub(crate) fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// Which file it is, and how long with all that was written to it.
+    pub(crate) fn identity(&self) -> io::Result<pzog::LogFile> {
+        self.file.identity()
+    }
+
+    /// Brings all that was written to the disk, now; blocks.
+    pub(crate) fn sync_now(&mut self) -> io::Result<()> {
+        self.file.take_unsynced().sync()
     }
 
     /// New settings for rotation.
@@ -80,16 +110,16 @@ mod tests {
     fn what_a_full_disk_refuses_is_written_later_in_order_and_once() {
         let dir = tempfile::tempdir().unwrap();
         let (file, left) = on_small_disk(dir.path(), &LogSettings::default());
-        let mut log = AccessLog { file, held: Vec::new() };
+        let mut log = AccessLog { file, held: Vec::new(), generation: 0 };
         left.set(10);
-        log.write(b"one\n", 0).unwrap();
-        assert!(log.write(b"two\nthree\n", 0).is_err());
-        log.write(b"four\n", 0).unwrap();
+        log.write(b"one\n").unwrap();
+        assert!(log.write(b"two\nthree\n").is_err());
+        log.write(b"four\n").unwrap();
         assert!(log.is_held());
-        assert!(log.retry(0).is_err());
+        assert!(log.retry().is_err());
         assert_eq!(fs::read_to_string(dir.path().join("access.log")).unwrap(), "one\n");
         left.set(1000);
-        log.retry(0).unwrap();
+        log.retry().unwrap();
         assert!(!log.is_held());
         assert_eq!(fs::read_to_string(dir.path().join("access.log")).unwrap(), "one\ntwo\nthree\nfour\n");
     }

@@ -6,23 +6,14 @@ use crate::reload::Origin;
 use crate::whoami;
 use ringfile::RingFile;
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
-
-/// Where ring.toml is looked for if `-c` does not say.
-const HERE: &str = "ring.toml";
-const SYSTEM: &str = "/etc/zog/ring.toml";
+use std::path::Path;
 
 /// Reads the file that the options name.
 pub(crate) fn load(args: &RingArgs) -> Result<(Origin, RingFile), Failed> {
-    let path = args.config.clone().unwrap_or_else(default_path);
+    let path = ringfile::place::ring_file(args.config.as_deref());
     let origin = Origin { path, local: args.local };
     let file = origin.load().map_err(|e| Failed::new(Exit::Config, e.to_string()))?;
     Ok((origin, file))
-}
-
-fn default_path() -> PathBuf {
-    let here = Path::new(HERE);
-    if here.exists() || !Path::new(SYSTEM).exists() { here.into() } else { SYSTEM.into() }
 }
 
 /// Which host this is.

@@ -75,7 +75,7 @@ fn verify(args: &VerifyArgs) -> Result<Exit, Failed> {
 #[derive(clap::Args, Debug)]
 pub(crate) struct RingArgs {
     /// The ring's file [default: ring.toml here, else /etc/zog/ring.toml]
-    #[arg(short, long, value_name = "FILE", env = "ZOG_CONFIG")]
+    #[arg(short, long, value_name = "FILE", env = ringfile::place::VARIABLE)]
     pub(crate) config: Option<PathBuf>,
     /// This host's name in the ring [default: the host with this machine's name, or with one of its addresses]
     #[arg(short, long, value_name = "NAME")]

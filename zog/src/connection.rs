@@ -7,8 +7,8 @@ use std::mem;
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::task::{Context, Poll, Waker, ready};
 
-/// Bytes that may wait for one peer to take them. A peer so far behind is closed; what it lacks comes again over
-/// its next connection.
+/// Bytes that may wait for one peer to take them. The node sends no messages to a peer for which something waits, so
+/// only one that never takes anything, and is not noticed to be dead, comes so far; it is closed.
 const PEER_OUT_MAX: usize = 64 << 20;
 
 /// Bytes of an empty out-buffer that are kept for the next time.
@@ -52,6 +52,8 @@ pub(crate) struct Connection {
     pub(crate) tail: Vec<u8>,
     /// Whether its task waits until reading is allowed again.
     pub(crate) is_parked: bool,
+    /// Whether the node was told that it takes no more.
+    pub(crate) is_blocked: bool,
     /// Empty except when a write would have blocked; the first `written` bytes are gone.
     out: Vec<u8>,
     written: usize,
@@ -68,6 +70,7 @@ impl Connection {
             phase: Phase::Open,
             tail: Vec::new(),
             is_parked: false,
+            is_blocked: false,
             out: Vec::new(),
             written: 0,
             waker: None,

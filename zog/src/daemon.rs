@@ -11,20 +11,28 @@ use crate::connections::Connections;
 use crate::dialer::{self, Dialer};
 use crate::error_log::ErrorLog;
 use crate::held::Held;
+use crate::journal::{self, Journal};
 use crate::reports::Reports;
 use crate::rt::{self, Async};
-use crate::{gather, halt, serve, sync};
+use crate::{gather, halt, rotate, serve, sync};
 use pzog::limits::LINE_MAX;
-use pzog::{ConnId, HostIndex, Input, Node, Now, Outputs, Severity, Slice, Source};
+use pzog::{ConnId, HostIndex, Input, Node, Now, Outputs, Prepare, Read, Severity, Slice, Source};
 use ringfile::RingFile;
 use std::cell::RefCell;
+use std::fs::File;
+use std::io;
 use std::mem;
 use std::net::{SocketAddr, TcpStream};
+use std::path::PathBuf;
 use std::rc::{Rc, Weak};
+use std::sync::Arc;
 use std::task::Waker;
 
 /// Bytes of one read; larger reads make larger turns, each with one write to every file and link.
 const READ_MAX: usize = 256 << 10;
+
+/// Whatever is read must fit into a segment of the journal, also when all of it are the shortest lines.
+const READS_IN_SEGMENT: usize = 64;
 
 /// The daemon as its tasks share it.
 pub(crate) type Shared = Rc<RefCell<Daemon>>;
@@ -38,10 +46,15 @@ pub(crate) struct Daemon {
     outputs: Outputs,
     /// Shared by all connections: each keeps only its unfinished line.
     read_buffer: Vec<u8>,
+    /// Bytes of one read.
+    read_max: usize,
     pub(crate) connections: Connections,
     /// Connections whose tasks wait until reading is allowed.
     parked: Vec<ConnId>,
     read_clients: bool,
+    pub(crate) journal: Journal,
+    /// Buffers for pieces of the journal that are not under way.
+    read_buffers: Vec<Vec<u8>>,
     pub(crate) access_log: AccessLog,
     pub(crate) held: Held,
     pub(crate) reports: Reports,
@@ -49,8 +62,14 @@ pub(crate) struct Daemon {
     pub(crate) alarm: Alarm,
     /// Whether the node has reached its orderly end.
     pub(crate) is_stopped: bool,
-    /// Who waits for the end, see [`crate::stop`].
+    /// Whether the journal or access.log has failed: the node is not asked any more, see [`crate::failure`].
+    pub(crate) has_failed: bool,
+    /// Peers that take no more, which the node is to be told.
+    blocked: Vec<ConnId>,
+    /// Who waits for the end, see [`crate::stop`] …
     watcher: Option<Waker>,
+    /// … or for a failure.
+    failure_watcher: Option<Waker>,
 }
 
 impl Daemon {
@@ -59,6 +78,7 @@ impl Daemon {
         file: &RingFile,
         me: HostIndex,
         node: Node,
+        journal: Journal,
         access_log: AccessLog,
         error_log: ErrorLog,
     ) -> Shared {
@@ -69,16 +89,22 @@ impl Daemon {
                 node,
                 outputs: Outputs::default(),
                 read_buffer: vec![0; READ_MAX + LINE_MAX],
+                read_max: read_max(file),
                 connections: Connections::default(),
                 parked: Vec::new(),
                 read_clients: true,
+                journal,
+                read_buffers: Vec::new(),
                 access_log,
                 held: Held::default(),
                 reports: Reports::new(error_log, &file.ring(), me),
                 dialer: Dialer::new(file),
                 alarm: Alarm::default(),
                 is_stopped: false,
+                has_failed: false,
+                blocked: Vec::new(),
                 watcher: None,
+                failure_watcher: None,
             })
         })
     }
@@ -90,9 +116,32 @@ impl Daemon {
 
     /// One turn for an input without bytes of its own that matter to the outputs.
     pub(crate) fn turn(&mut self, input: Input<'_>) {
+        if self.has_failed {
+            return;
+        }
         let now = self.clock.now();
         self.node.handle(now, input, &mut self.outputs);
         self.perform(now, &[]);
+        self.after_turn();
+    }
+
+    /// What is only known once a turn is carried out.
+    fn after_turn(&mut self) {
+        while let Some(conn) = self.blocked.pop() {
+            self.turn(Input::Blocked { conn });
+        }
+        rotate::if_due(self);
+    }
+
+    /// A piece of the journal that was read.
+    pub(crate) fn journal_read(&mut self, id: u32, mut bytes: Vec<u8>) {
+        if !self.has_failed {
+            let now = self.clock.now();
+            self.node.handle(now, Input::JournalRead { id, bytes: &mut bytes }, &mut self.outputs);
+            self.perform(now, &bytes);
+            self.after_turn();
+        }
+        self.read_buffers.push(bytes);
     }
 
     /// Takes a new connection in and starts its task.
@@ -140,7 +189,7 @@ impl Daemon {
         if let Some(connection) = self.connections.get_mut(conn) {
             let kept = connection.tail.len();
             buffer[..kept].copy_from_slice(&connection.tail);
-            if let Some(read) = connection.read(&mut buffer[kept..]) {
+            if let Some(read) = connection.read(&mut buffer[kept..][..self.read_max]) {
                 let kind = connection.kind;
                 self.lines(conn, kind, &mut buffer[..kept + read]);
             } else if connection.phase == Phase::Finished {
@@ -152,6 +201,9 @@ impl Daemon {
     }
 
     fn lines(&mut self, conn: ConnId, kind: Kind, bytes: &mut [u8]) {
+        if self.has_failed {
+            return;
+        }
         let now = self.clock.now();
         let input = match kind {
             Kind::Client => Input::ClientLines { conn, bytes },
@@ -163,6 +215,7 @@ impl Daemon {
             connection.tail.clear();
             connection.tail.extend_from_slice(&bytes[consumed..]);
         }
+        self.after_turn();
     }
 
     /// Reads once and forgets it.
@@ -185,8 +238,16 @@ impl Daemon {
         self.connections.remove(conn);
     }
 
+    /// From now on this task is woken at a failure.
+    pub(crate) fn watch_failure(&mut self, waker: &Waker) {
+        self.failure_watcher = Some(waker.clone());
+    }
+
     /// Wakes whoever waits for the end.
     pub(crate) fn progress(&mut self) {
+        if let Some(watcher) = self.failure_watcher.as_ref().filter(|_| self.has_failed) {
+            watcher.wake_by_ref();
+        }
         if let Some(watcher) = &self.watcher {
             watcher.wake_by_ref();
         }
@@ -199,23 +260,34 @@ impl Daemon {
 
     fn perform(&mut self, now: Now, input: &[u8]) {
         let mut outputs = mem::take(&mut self.outputs);
+        match self.journal.append(&outputs, input) {
+            Ok(()) => self.carry_out(now, &mut outputs, input),
+            Err(e) => self.fail("the journal cannot be written", &e),
+        }
+        self.outputs = outputs;
+    }
+
+    fn carry_out(&mut self, now: Now, outputs: &mut Outputs, input: &[u8]) {
         // What is for one connection stands together then, in its order, and is one write.
         outputs.send.sort_by_key(|(conn, _)| *conn);
         outputs.answer.sort_by_key(|(conn, _)| *conn);
-        self.send(&outputs.send, &outputs, input);
-        self.write_log(now, &outputs.log);
-        self.answer(&outputs, input);
-        self.sync(outputs.sync);
+        self.send(&outputs.send, outputs, input);
+        self.write_log(&outputs.log);
+        self.answer(outputs, input);
+        if outputs.sync {
+            sync::journal(self);
+        }
+        self.mark(outputs.mark);
         self.dial(&outputs.dial);
         self.close(&outputs.close);
-        self.report(now, &outputs);
+        self.keep_journal(outputs);
+        self.report(now, outputs);
         self.alarm.set(outputs.wake_at);
         if outputs.read_clients && !mem::replace(&mut self.read_clients, outputs.read_clients) {
             self.unpark();
         }
         self.read_clients = outputs.read_clients;
         self.is_stopped |= outputs.stopped;
-        self.outputs = outputs;
         self.progress();
     }
 
@@ -224,6 +296,10 @@ impl Daemon {
             let conn = run[0].0;
             let Some(connection) = self.connections.get_mut(conn) else { continue };
             gather::send(connection, run, outputs, input);
+            if connection.kind != Kind::Client && !connection.is_flushed() && !connection.is_blocked {
+                connection.is_blocked = true;
+                self.blocked.push(conn);
+            }
             if connection.is_clogged() {
                 connection.end();
                 self.reports.connection(
@@ -236,11 +312,11 @@ impl Daemon {
         }
     }
 
-    fn write_log(&mut self, now: Now, lines: &[u8]) {
+    fn write_log(&mut self, lines: &[u8]) {
         if lines.is_empty() {
             return;
         }
-        if let Err(e) = self.access_log.write(lines, now.utc_seconds) {
+        if let Err(e) = self.access_log.write(lines) {
             halt::begin(self, &e);
         }
     }
@@ -255,14 +331,29 @@ impl Daemon {
         }
     }
 
-    fn sync(&mut self, is_wanted: bool) {
-        if !is_wanted {
-            return;
+    fn mark(&mut self, is_wanted: bool) {
+        if is_wanted && self.access_log.is_held() {
+            self.held.mark = true;
+        } else if is_wanted {
+            sync::access_log(self);
         }
-        if self.access_log.is_held() {
-            self.held.sync = true;
-        } else {
-            sync::start(self);
+    }
+
+    /// Makes segments of the journal ready, lets them go, and reads them.
+    fn keep_journal(&mut self, outputs: &Outputs) {
+        let Some(shared) = self.shared() else { return };
+        if let Some(segment) = outputs.prepare {
+            rt::spawn(prepare(shared.clone(), self.journal.dir().to_owned(), segment));
+        }
+        for number in &outputs.release {
+            if let Err(e) = self.journal.release(*number) {
+                log::error!("journal segment {number:016x} cannot be released: {e}");
+            }
+        }
+        for read in &outputs.read {
+            let file = self.journal.file(read.at.segment);
+            let buffer = self.read_buffers.pop().unwrap_or_default();
+            rt::spawn(read_journal(shared.clone(), *read, file, buffer));
         }
     }
 
@@ -302,6 +393,7 @@ impl Daemon {
 
     /// New settings for the node.
     pub(crate) fn reconfigure(&mut self, file: &RingFile) {
+        self.read_max = read_max(file);
         self.turn(Input::Reconfigured { settings: file.settings });
     }
 
@@ -315,4 +407,31 @@ impl Daemon {
         !self.access_log.is_held()
             && self.connections.iter().all(|c| c.phase == Phase::Ended || c.is_flushed())
     }
+}
+
+fn read_max(file: &RingFile) -> usize {
+    READ_MAX.min(file.settings.segment_bytes as usize / READS_IN_SEGMENT)
+}
+
+/// Makes a segment ready and tells the node.
+async fn prepare(daemon: Shared, dir: PathBuf, segment: Prepare) {
+    let prepared = rt::unblock(move || journal::prepare(&dir, segment)).await;
+    if let Err(e) = &prepared {
+        log::warn!("journal segment {:016x} cannot be made ready: {e}", segment.segment);
+    }
+    daemon.borrow_mut().turn(Input::Prepared { ok: prepared.is_ok() });
+}
+
+/// Reads a piece of the journal and gives it to the node; nothing where it cannot be read.
+async fn read_journal(daemon: Shared, read: Read, file: io::Result<Arc<File>>, mut bytes: Vec<u8>) {
+    let bytes = rt::unblock(move || {
+        let done = file.and_then(|file| journal::read(&file, read.at.offset, &mut bytes, read.bytes));
+        if let Err(e) = done {
+            log::error!("journal segment {:016x} cannot be read: {e}", read.at.segment);
+            bytes.clear();
+        }
+        bytes
+    })
+    .await;
+    daemon.borrow_mut().journal_read(read.id, bytes);
 }

@@ -87,7 +87,12 @@ impl ErrorLog {
             let text = format!("LOST {} lines of error.log: they could not be written", self.unwritten);
             self.line(utc_seconds, Severity::Error, &"error.log", &text);
         }
-        match self.file.append(&self.lines, utc_seconds) {
+        if self.file.is_rotation_due(utc_seconds)
+            && let Err(e) = self.file.rotate(utc_seconds)
+        {
+            log::error!("{}: cannot rotate: {e}", self.file.path().display());
+        }
+        match self.file.append(&self.lines) {
             Ok(()) => self.unwritten = 0,
             Err(e) => {
                 log::error!("{}: cannot write: {e}", self.file.path().display());

@@ -50,6 +50,12 @@ pub(crate) fn copy(slice: Slice, outputs: &Outputs, input: &[u8]) -> Vec<u8> {
     }
 }
 
+/// Where the bytes of a piece of a record are.
+pub(crate) fn bytes<'a>(slice: Slice, outputs: &'a Outputs, input: &'a [u8]) -> &'a [u8] {
+    let (bytes, length) = block(slice, outputs, input);
+    &bytes[..length]
+}
+
 /// Where the bytes of a slice are, and how many they are; a block is repeated as often as needed.
 fn block<'a>(slice: Slice, outputs: &'a Outputs, input: &'a [u8]) -> (&'a [u8], usize) {
     match slice {

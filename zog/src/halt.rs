@@ -28,7 +28,7 @@ async fn retry(daemon: Shared) {
         Timer::after(AGAIN).await;
         let mut daemon = daemon.borrow_mut();
         let utc_seconds = daemon.clock.now().utc_seconds;
-        match daemon.access_log.retry(utc_seconds) {
+        match daemon.access_log.retry() {
             Ok(()) => {
                 daemon.reports.node(utc_seconds, Severity::Warning, "RESUMED access.log is written again");
                 daemon.reports.log.write(utc_seconds);
@@ -45,8 +45,8 @@ fn resume(daemon: &mut Daemon) {
     for (conn, bytes) in &held.answers {
         answer(daemon, *conn, bytes);
     }
-    if held.sync {
-        sync::start(daemon);
+    if held.mark {
+        sync::access_log(daemon);
     }
     for conn in held.closes {
         if let Some(connection) = daemon.connections.get_mut(conn) {

@@ -1,5 +1,5 @@
-//! What waits while access.log cannot be written: nothing is answered, closed or called synced before its lines
-//! are in the log.
+//! What waits while access.log cannot be written: nothing is answered or closed before its lines are in the log, and
+//! the log is not marked.
 
 use pzog::ConnId;
 
@@ -10,8 +10,8 @@ pub(crate) struct Held {
     pub(crate) answers: Vec<(ConnId, Vec<u8>)>,
     /// Connections to close.
     pub(crate) closes: Vec<ConnId>,
-    /// Whether a sync was asked for.
-    pub(crate) sync: bool,
+    /// The mark that was asked for: how long the file is to be for it.
+    pub(crate) mark: bool,
 }
 
 impl Held {

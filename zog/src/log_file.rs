@@ -11,6 +11,7 @@ use ringfile::{LogSettings, RotateAge};
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::mem;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::UNIX_EPOCH;
@@ -57,8 +58,10 @@ pub(crate) struct LogFile {
     period: u64,
     /// No rotation before this second (UTC), because one has failed.
     rotate_after: u64,
-    /// What lies beyond this length is left from a failed write.
-    cut_to: Option<u64>,
+    /// Bytes that were written to it, or were there before.
+    length: u64,
+    /// What lies beyond `length` is left from a failed write.
+    is_torn: bool,
     unsynced: Unsynced,
 }
 
@@ -79,7 +82,8 @@ impl LogFile {
             writer: Box::new(writer),
             period: 0,
             rotate_after: 0,
-            cut_to: None,
+            length: file.metadata()?.len(),
+            is_torn: false,
             unsynced: Unsynced { files: vec![Arc::clone(&file)], directory: Some(Arc::clone(&directory)) },
             file,
             directory,
@@ -90,21 +94,21 @@ impl LogFile {
     }
 
     /// Appends whole lines with one write. After an error the file is as it was before.
-    pub(crate) fn append(&mut self, lines: &[u8], utc_seconds: u64) -> io::Result<()> {
+    pub(crate) fn append(&mut self, lines: &[u8]) -> io::Result<()> {
         self.cut()?;
-        let mut len = self.file.metadata()?.len();
-        if self.is_due(len, utc_seconds) {
-            self.rotate(utc_seconds);
-            len = self.file.metadata()?.len();
-        }
         self.unsynced.add(&self.file);
-        self.writer.write_all(lines).inspect_err(|_| {
-            self.cut_to = Some(len);
-            // Where even this fails it is done again before the next write.
-            if let Err(e) = self.cut() {
-                log::error!("{}: cannot cut off what a failed write left: {e}", self.path().display());
+        let written = self.writer.write_all(lines);
+        match written {
+            Ok(()) => self.length += lines.len() as u64,
+            Err(_) => {
+                self.is_torn = true;
+                // Where even this fails it is done again before the next write.
+                if let Err(e) = self.cut() {
+                    log::error!("{}: cannot cut off what a failed write left: {e}", self.path().display());
+                }
             }
-        })
+        }
+        written
     }
 
     /// Follows a file that was renamed: opens what has its name now. After an error the old file is written on.
@@ -112,6 +116,29 @@ impl LogFile {
         self.cut()?;
         self.writer.reopen()?;
         self.follow()
+    }
+
+    /// Which file it is, and its length with all that was written.
+    pub(crate) fn identity(&self) -> io::Result<pzog::LogFile> {
+        let metadata = self.file.metadata()?;
+        Ok(pzog::LogFile { device: metadata.dev(), inode: metadata.ino(), bytes: self.length })
+    }
+
+    /// Whether it has become too long or too old.
+    pub(crate) fn is_rotation_due(&self, utc_seconds: u64) -> bool {
+        let too_long = self.settings.rotate_size.is_some_and(|max| self.length > max);
+        let too_old = self.settings.rotate_age.is_some() && self.period_of(utc_seconds) != self.period;
+        self.length > 0 && (too_long || too_old) && utc_seconds >= self.rotate_after
+    }
+
+    /// Renames the file and begins a new one. Where it fails, the file is written on and only grows too long.
+    pub(crate) fn rotate(&mut self, utc_seconds: u64) -> io::Result<()> {
+        self.rotate_after = utc_seconds + ROTATE_AGAIN_SECONDS;
+        self.writer.rotate().and_then(|()| self.follow())?;
+        self.rotate_after = 0;
+        self.period = self.period_of(utc_seconds);
+        self.tidy();
+        Ok(())
     }
 
     /// New settings for rotation; they hold from the next write on.
@@ -131,35 +158,18 @@ impl LogFile {
     }
 
     fn cut(&mut self) -> io::Result<()> {
-        if let Some(len) = self.cut_to {
-            self.file.set_len(len)?;
-            self.cut_to = None;
+        if self.is_torn {
+            // Somebody may have made it shorter.
+            self.length = self.length.min(self.file.metadata()?.len());
+            self.file.set_len(self.length)?;
+            self.is_torn = false;
         }
         Ok(())
     }
 
-    fn is_due(&self, len: u64, utc_seconds: u64) -> bool {
-        let too_long = self.settings.rotate_size.is_some_and(|max| len > max);
-        let too_old = self.settings.rotate_age.is_some() && self.period_of(utc_seconds) != self.period;
-        len > 0 && (too_long || too_old) && utc_seconds >= self.rotate_after
-    }
-
-    /// Where it fails, the file is written on and only grows too long.
-    fn rotate(&mut self, utc_seconds: u64) {
-        match self.writer.rotate().and_then(|()| self.follow()) {
-            Ok(()) => {
-                self.period = self.period_of(utc_seconds);
-                self.tidy();
-            }
-            Err(e) => {
-                self.rotate_after = utc_seconds + ROTATE_AGAIN_SECONDS;
-                log::error!("{}: cannot rotate: {e}", self.path().display());
-            }
-        }
-    }
-
     fn follow(&mut self) -> io::Result<()> {
         self.file = Arc::new(open_append(&self.path())?);
+        self.length = self.file.metadata()?.len();
         self.unsynced.directory = Some(Arc::clone(&self.directory));
         Ok(())
     }
@@ -299,6 +309,14 @@ pub(crate) mod tests {
         (log, left)
     }
 
+    /// As error.log does it.
+    fn append(log: &mut LogFile, lines: &[u8], utc_seconds: u64) -> io::Result<()> {
+        if log.is_rotation_due(utc_seconds) {
+            log.rotate(utc_seconds)?;
+        }
+        log.append(lines)
+    }
+
     fn read(dir: &Path) -> String {
         fs::read_to_string(dir.join("access.log")).unwrap()
     }
@@ -319,11 +337,11 @@ pub(crate) mod tests {
         let dir = tempfile::tempdir().unwrap();
         let (mut log, left) = on_small_disk(dir.path(), &LogSettings::default());
         left.set(12);
-        log.append(b"line 1\n", 0).unwrap();
-        assert!(log.append(b"line 2\nline 3\n", 0).is_err());
+        append(&mut log, b"line 1\n", 0).unwrap();
+        assert!(append(&mut log, b"line 2\nline 3\n", 0).is_err());
         assert_eq!(read(dir.path()), "line 1\n");
         left.set(100);
-        log.append(b"line 2\nline 3\n", 0).unwrap();
+        append(&mut log, b"line 2\nline 3\n", 0).unwrap();
         assert_eq!(read(dir.path()), "line 1\nline 2\nline 3\n");
     }
 
@@ -332,8 +350,8 @@ pub(crate) mod tests {
         let dir = tempfile::tempdir().unwrap();
         let (mut log, left) = on_small_disk(dir.path(), &rotating(4));
         left.set(10);
-        log.append(b"line 1\n", 0).unwrap();
-        assert!(log.append(b"line 2\n", 0).is_err());
+        append(&mut log, b"line 1\n", 0).unwrap();
+        assert!(append(&mut log, b"line 2\n", 0).is_err());
         assert_eq!(read(dir.path()), "");
         assert_eq!(pieces(dir.path()), ["line 1\n"]);
     }
@@ -343,7 +361,7 @@ pub(crate) mod tests {
         let dir = tempfile::tempdir().unwrap();
         let (mut log, _) = LogFile::open(dir.path(), "access", &rotating(10)).unwrap();
         for i in 0..5 {
-            log.append(format!("line {i}\n").as_bytes(), 0).unwrap();
+            append(&mut log, format!("line {i}\n").as_bytes(), 0).unwrap();
         }
         assert_eq!(pieces(dir.path()), ["line 0\nline 1\n", "line 2\nline 3\n"]);
         assert_eq!(read(dir.path()), "line 4\n");
@@ -359,10 +377,10 @@ pub(crate) mod tests {
         let (mut log, _) = LogFile::open(dir.path(), "access", &settings).unwrap();
         let begun = begun(&log.file).unwrap();
         let next_hour = (begun / 3600 + 1) * 3600;
-        log.append(b"one\n", begun).unwrap();
-        log.append(b"two\n", next_hour - 1).unwrap();
-        log.append(b"three\n", next_hour).unwrap();
-        log.append(b"four\n", next_hour + 1).unwrap();
+        append(&mut log, b"one\n", begun).unwrap();
+        append(&mut log, b"two\n", next_hour - 1).unwrap();
+        append(&mut log, b"three\n", next_hour).unwrap();
+        append(&mut log, b"four\n", next_hour + 1).unwrap();
         assert_eq!(pieces(dir.path()), ["one\ntwo\n"]);
         assert_eq!(read(dir.path()), "three\nfour\n");
     }
@@ -371,12 +389,12 @@ pub(crate) mod tests {
     fn reopening_loses_and_splits_nothing() {
         let dir = tempfile::tempdir().unwrap();
         let (mut log, _) = LogFile::open(dir.path(), "access", &LogSettings::default()).unwrap();
-        log.append(b"one\n", 0).unwrap();
+        append(&mut log, b"one\n", 0).unwrap();
         let moved = dir.path().join("access.log.1");
         fs::rename(dir.path().join("access.log"), &moved).unwrap();
-        log.append(b"two\n", 0).unwrap();
+        append(&mut log, b"two\n", 0).unwrap();
         log.reopen().unwrap();
-        log.append(b"three\n", 0).unwrap();
+        append(&mut log, b"three\n", 0).unwrap();
         assert_eq!(fs::read_to_string(moved).unwrap(), "one\ntwo\n");
         assert_eq!(read(dir.path()), "three\n");
         assert_eq!(log.take_unsynced().files.len(), 2);

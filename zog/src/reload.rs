@@ -1,6 +1,7 @@
 //! SIGHUP: ring.toml is read again, and the logs are opened anew under their names.
 
 use crate::daemon::{Daemon, Shared};
+use crate::rotate;
 use crate::signals::Signals;
 use pzog::Severity;
 use ringfile::RingFile;
@@ -8,6 +9,7 @@ use std::io;
 use std::path::PathBuf;
 
 /// Where the ring comes from.
+#[derive(Clone)]
 pub(crate) struct Origin {
     /// ring.toml.
     pub(crate) path: PathBuf,
@@ -35,7 +37,7 @@ pub(crate) async fn reload_at(signals: Signals, daemon: Shared, origin: Origin, 
 
 fn reload(daemon: &mut Daemon, origin: &Origin, running: &RingFile) {
     let utc_seconds = daemon.clock.now().utc_seconds;
-    let access = daemon.access_log.reopen();
+    let access = rotate::reopen(daemon);
     let error = daemon.reports.log.reopen();
     report_reopened(daemon, utc_seconds, "access.log", access);
     report_reopened(daemon, utc_seconds, "error.log", error);

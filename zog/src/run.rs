@@ -7,10 +7,11 @@ use crate::connection::Kind;
 use crate::daemon::{Daemon, Shared};
 use crate::error_log::ErrorLog;
 use crate::exit::{Exit, Failed};
+use crate::journal::{self, Found, Journal};
 use crate::reload::{self, Origin};
-use crate::rt::{self, Async};
+use crate::rt::{self, Async, Task, Timer};
 use crate::signals::Signals;
-use crate::{alarm, listener, state_dir, stop};
+use crate::{alarm, failure, listener, rotate, state_dir, stop};
 use flexi_logger::{LogSpecification, Logger, LoggerHandle};
 use futures_lite::future;
 use pzog::{HostIndex, Identity, Input, Node, Severity};
@@ -21,10 +22,15 @@ use rustix::fs::Mode;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::io::{self, Write};
 use std::net::TcpListener;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 /// Logs, links to hosts, handshakes and what the runtime needs.
 const FILES_BESIDE_CLIENTS: u64 = 256;
+
+/// After the journal has failed it is tried again after this time, doubled up to the other.
+const AGAIN_MIN: Duration = Duration::from_secs(1);
+const AGAIN_MAX: Duration = Duration::from_secs(30);
 
 /// Files are for this user and its group.
 const UMASK: Mode = Mode::WGRP.union(Mode::RWXO);
@@ -36,10 +42,10 @@ pub(crate) fn run(args: &RunArgs) -> Result<Exit, Failed> {
     let me = check::who(&args.ring, &origin, &file)?;
     rustix::process::umask(UMASK);
     raise_file_limit(file.settings.clients_max);
-    let (state, logs) = directories(args, &file.hosts[me].name);
-    let _lock = state_dir::lock(&state)?;
-    state_dir::create(&logs, "--log-dir")?;
-    rt::run(live(origin, file, HostIndex(me as u8), logs))?;
+    let dirs = directories(args, &file.hosts[me].name);
+    let _lock = state_dir::lock(&dirs.state)?;
+    state_dir::create(&dirs.logs, "--log-dir")?;
+    rt::run(live(origin, file, HostIndex(me as u8), dirs))?;
     Ok(Exit::Success)
 }
 
@@ -63,37 +69,118 @@ fn diagnostics(args: &RunArgs) -> Result<LoggerHandle, Failed> {
         .map_err(|e| Failed::new(Exit::Io, format!("cannot write diagnostics to standard error: {e}")))
 }
 
-fn directories(args: &RunArgs, name: &str) -> (PathBuf, PathBuf) {
+/// Where everything of this host is.
+struct Directories {
+    state: PathBuf,
+    logs: PathBuf,
+}
+
+fn directories(args: &RunArgs, name: &str) -> Directories {
     let or = |given: &Option<PathBuf>, kind: &str, system: &str| {
         let default =
             || if args.ring.local { ["zog-local", name, kind].iter().collect() } else { system.into() };
         given.clone().unwrap_or_else(default)
     };
-    (or(&args.state_dir, "state", "/var/lib/zog"), or(&args.log_dir, "log", "/var/log/zog"))
+    Directories {
+        state: or(&args.state_dir, "state", "/var/lib/zog"),
+        logs: or(&args.log_dir, "log", "/var/log/zog"),
+    }
 }
 
-async fn live(origin: Origin, file: RingFile, me: HostIndex, logs: PathBuf) -> Result<(), Failed> {
+/// Lives until a signal ends it: one life after the other, should the journal fail.
+async fn live(origin: Origin, file: RingFile, me: HostIndex, dirs: Directories) -> Result<(), Failed> {
     let signal = |e| Failed::new(Exit::Io, format!("cannot wait for signals: {e}"));
     let stop_signals = Signals::stop().map_err(signal)?;
-    let reload_signals = Signals::reload().map_err(signal)?;
     let host = &file.hosts[me.index()];
-    // A port that is taken is waited for, but not against the will of whoever stops us.
-    let opened = async { open_ports(host).await.map(Some) };
-    let stopped = async { stop_signals.next().await.map(|()| None).map_err(signal) };
-    let Some((ring, clients)) = future::or(opened, stopped).await? else { return Ok(()) };
-    let daemon = assemble(&file, me, &logs)?;
+    let mut pause = AGAIN_MIN;
+    let mut is_first = true;
+    loop {
+        // A port that is taken, or a disk, is waited for, but not against the will of whoever stops us.
+        let begun = async { begin(&file, me, host, &dirs).await.map(Some) };
+        let stopped = async { stop_signals.next().await.map(|()| None).map_err(signal) };
+        match future::or(begun, stopped).await {
+            Ok(None) => return Ok(()),
+            Ok(Some(life)) => {
+                is_first = false;
+                let begun = Instant::now();
+                match life.run(&origin, &file, &stop_signals).await? {
+                    End::Stopped => return Ok(()),
+                    End::Failed if begun.elapsed() > AGAIN_MAX => pause = AGAIN_MIN,
+                    End::Failed => {}
+                }
+            }
+            Err(failed) if is_first => return Err(failed),
+            Err(failed) => log::error!("{}; trying again", failed.message),
+        }
+        let paused = async {
+            Timer::after(pause).await;
+            Ok(false)
+        };
+        let stopped = async { stop_signals.next().await.map(|()| true).map_err(signal) };
+        if future::or(paused, stopped).await? {
+            return Ok(());
+        }
+        pause = (2 * pause).min(AGAIN_MAX);
+    }
+}
+
+/// One life of the daemon.
+struct Life {
+    daemon: Shared,
+    listeners: Vec<Task>,
+}
+
+/// How a life ends.
+enum End {
+    /// As a signal wanted.
+    Stopped,
+    /// The journal, or access.log, has failed.
+    Failed,
+}
+
+/// Opens the ports, reads the journal, and sets the daemon going.
+async fn begin(file: &RingFile, me: HostIndex, host: &Host, dirs: &Directories) -> Result<Life, Failed> {
+    let (ring, clients) = open_ports(host).await?;
+    let daemon = assemble(file, me, dirs)?;
     announce(&host.name, &ring, &clients)
         .map_err(|e| Failed::new(Exit::Io, format!("cannot write to standard output: {e}")))?;
-
     let listeners = vec![
         rt::spawn(listener::accept(daemon.clone(), ring, Kind::Peer(None))),
         rt::spawn(listener::accept(daemon.clone(), clients, Kind::Client)),
     ];
-    rt::spawn(alarm::watch(daemon.clone()));
-    rt::spawn(reload::reload_at(reload_signals, daemon.clone(), origin, file));
-    daemon.borrow_mut().turn(Input::Deadline);
-    stop_signals.next().await.map_err(signal)?;
-    stop::stop(&daemon, listeners).await
+    Ok(Life { daemon, listeners })
+}
+
+impl Life {
+    async fn run(self, origin: &Origin, file: &RingFile, stop_signals: &Signals) -> Result<End, Failed> {
+        let signal = |e| Failed::new(Exit::Io, format!("cannot wait for signals: {e}"));
+        let Life { daemon, listeners } = self;
+        let reload_signals = Signals::reload().map_err(signal)?;
+        let mut tasks = vec![
+            rt::spawn(alarm::watch(daemon.clone())),
+            rt::spawn(reload::reload_at(reload_signals, daemon.clone(), origin.clone(), file.clone())),
+        ];
+        daemon.borrow_mut().turn(Input::Deadline);
+        let stopped = async { stop_signals.next().await.map(|()| End::Stopped).map_err(signal) };
+        let failed = async {
+            failure::failed(daemon.clone()).await;
+            Ok(End::Failed)
+        };
+        let end = future::or(stopped, failed).await?;
+        match end {
+            End::Stopped => stop::stop(&daemon, listeners).await?,
+            End::Failed => {
+                tasks.extend(listeners);
+                for task in tasks {
+                    task.cancel().await;
+                }
+                if let Err(e) = daemon.borrow_mut().journal.rewrite_unsynced() {
+                    log::error!("what may not be on the disk cannot be written anew: {e}");
+                }
+            }
+        }
+        Ok(end)
+    }
 }
 
 async fn open_ports(host: &Host) -> Result<(Async<TcpListener>, Async<TcpListener>), Failed> {
@@ -102,7 +189,8 @@ async fn open_ports(host: &Host) -> Result<(Async<TcpListener>, Async<TcpListene
     Ok((ring, clients))
 }
 
-fn assemble(file: &RingFile, me: HostIndex, logs: &Path) -> Result<Shared, Failed> {
+fn assemble(file: &RingFile, me: HostIndex, dirs: &Directories) -> Result<Shared, Failed> {
+    let logs = &dirs.logs;
     let opening = |e: io::Error| {
         Failed::new(
             Exit::Io,
@@ -111,14 +199,18 @@ fn assemble(file: &RingFile, me: HostIndex, logs: &Path) -> Result<Shared, Faile
     };
     let names = file.hosts.iter().map(|h| h.name.clone()).collect();
     let error_log = ErrorLog::open(logs, &file.log, names).map_err(opening)?;
-    let (access_log, torn) = AccessLog::open(logs, &file.log).map_err(opening)?;
-    let node = Node::new(identity(file, me)?, file.settings);
-    let daemon = Daemon::new(file, me, node, access_log, error_log);
-    if torn > 0 {
+    let journal_dir = dirs.state.join("journal");
+    let Found { recovered, findings } = journal::read_all(file, me, &journal_dir, logs)?;
+    let (access_log, _) = AccessLog::open(logs, &file.log).map_err(opening)?;
+    let node = Node::new(identity(file, me)?, file.settings, recovered);
+    let daemon = Daemon::new(file, me, node, Journal::new(&journal_dir), access_log, error_log);
+    {
         let mut daemon = daemon.borrow_mut();
-        let text = format!("TORN access.log ended in the middle of a line; {torn} bytes were cut off");
         let utc_seconds = daemon.clock.now().utc_seconds;
-        daemon.reports.node(utc_seconds, Severity::Error, text);
+        for finding in findings {
+            daemon.reports.node(utc_seconds, Severity::Error, finding);
+        }
+        rotate::opened(&mut daemon);
     }
     Ok(daemon)
 }

@@ -3,7 +3,7 @@
 use crate::connection::{Kind, Phase};
 use crate::daemon::{Daemon, Shared};
 use crate::rt::Timer;
-use pzog::ConnId;
+use pzog::{ConnId, Input};
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -60,6 +60,10 @@ fn poll_open(daemon: &mut Daemon, conn: ConnId, cx: &mut Context<'_>) -> Poll<()
     let Some(connection) = daemon.connections.get_mut(conn) else { return Poll::Ready(()) };
     let is_flushed = connection.poll_flush(cx).is_ready();
     if connection.phase != Phase::Open {
+        return Poll::Ready(());
+    }
+    if is_flushed && std::mem::take(&mut connection.is_blocked) {
+        daemon.turn(Input::Drained { conn });
         return Poll::Ready(());
     }
     if connection.kind == Kind::Client && !is_flushed {

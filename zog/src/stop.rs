@@ -2,6 +2,7 @@
 
 use crate::daemon::{Daemon, Shared};
 use crate::exit::{Exit, Failed};
+use crate::rotate;
 use crate::rt::{self, Task, Timer};
 use futures_lite::future;
 use pzog::Input;
@@ -36,18 +37,25 @@ pub(crate) async fn stop(daemon: &Shared, listeners: Vec<Task>) -> Result<(), Fa
     last_sync(daemon, begun + SYNCED_WITHIN).await
 }
 
+/// Brings everything to the disk and notes in the journal that access.log is complete, so that the next start has
+/// nothing to do.
 async fn last_sync(daemon: &Shared, deadline: Instant) -> Result<(), Failed> {
-    let (path, unsynced, held) = {
+    let (path, logged, journaled, held) = {
         let mut daemon = daemon.borrow_mut();
+        let journaled = daemon.journal.take_unsynced();
         let log = &mut daemon.access_log;
-        (log.path(), log.take_unsynced(), log.held_bytes())
+        (log.path(), log.take_unsynced(), journaled, log.held_bytes())
     };
     let failed = |what: String| Failed::new(Exit::Io, format!("{}: {what}", path.display()));
     if held > 0 {
-        return Err(failed(format!("{held} bytes could not be written; none of their lines was answered")));
+        return Err(failed(format!("{held} bytes could not be written; the next start writes them")));
     }
-    let synced =
-        async { rt::unblock(move || unsynced.sync()).await.map_err(|e| failed(format!("cannot sync: {e}"))) };
+    let sync = move || journaled.sync().and_then(|()| logged.sync());
+    let synced = async {
+        rt::unblock(sync).await.map_err(|e| failed(format!("cannot sync: {e}")))?;
+        rotate::opened(&mut daemon.borrow_mut());
+        Ok(())
+    };
     let late = async {
         Timer::at(deadline).await;
         Err(failed("the disk did not sync in time".into()))

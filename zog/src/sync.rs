@@ -1,21 +1,43 @@
-//! Brings access.log to the disk, in a thread of its own; the result is an input.
+//! Brings the journal, and access.log, to the disk, in a thread of their own; the results are inputs.
 
 use crate::daemon::Daemon;
 use crate::rt;
-use pzog::{Input, Severity};
+use pzog::Input;
 
-/// Syncs what is logged so far. The node asks for one at a time.
-pub(crate) fn start(daemon: &mut Daemon) {
-    let unsynced = daemon.access_log.take_unsynced();
+/// Syncs what is appended so far. The node asks for one at a time.
+pub(crate) fn journal(daemon: &mut Daemon) {
+    let unsynced = daemon.journal.take_unsynced();
+    let Some(shared) = daemon.shared() else { return };
+    rt::spawn(async move {
+        let (unsynced, synced) = rt::unblock(move || {
+            let synced = unsynced.sync();
+            (unsynced, synced)
+        })
+        .await;
+        let mut daemon = shared.borrow_mut();
+        match synced {
+            Ok(()) => daemon.turn(Input::Synced),
+            Err(e) => {
+                daemon.journal.put_back(unsynced);
+                daemon.fail("the journal cannot be synced", &e);
+            }
+        }
+    });
+}
+
+/// Syncs access.log as it is now. The node asks for one at a time.
+pub(crate) fn access_log(daemon: &mut Daemon) {
+    let (unsynced, log) = (daemon.access_log.take_unsynced(), daemon.access_log.identity());
+    let generation = daemon.access_log.generation();
     let Some(shared) = daemon.shared() else { return };
     rt::spawn(async move {
         let synced = rt::unblock(move || unsynced.sync()).await;
         let mut daemon = shared.borrow_mut();
-        if let Err(e) = &synced {
-            let text = format!("SYNC {} may not be on the disk: {e}", daemon.access_log.path().display());
-            let utc_seconds = daemon.clock.now().utc_seconds;
-            daemon.reports.node(utc_seconds, Severity::Error, text);
+        match synced.and(log) {
+            // Another file has taken its place meanwhile, and the node knows that.
+            Ok(_) if generation != daemon.access_log.generation() => {}
+            Ok(log) => daemon.turn(Input::Marked { log }),
+            Err(e) => daemon.fail("access.log cannot be synced", &e),
         }
-        daemon.turn(Input::Synced { ok: synced.is_ok() });
     });
 }

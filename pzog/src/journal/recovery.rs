@@ -391,6 +391,12 @@ impl Recovered {
         }
     }
 
+    /// Whether everything in a segment is certain to be in access.log, so that [`Recovered::log_lines`] finds nothing.
+    #[must_use]
+    pub fn is_logged(&self, number: u64) -> bool {
+        self.mark.is_some_and(|mark| number < mark.place.segment)
+    }
+
     /// The number of the segment that is to be made ready before the node starts.
     #[must_use]
     pub fn first_segment(&self) -> u64 {

@@ -129,6 +129,17 @@ impl Conversation {
         }
     }
 
+    /// Answers each line that begins like this with these lines, and does not know any other.
+    pub(crate) fn answer(&mut self, answers: &[(&str, &[&str])]) {
+        while let Some(line) = self.hear() {
+            let known = answers.iter().find(|(question, _)| line.starts_with(question));
+            known
+                .map_or(&["ERR 404 no such message"][..], |(_, lines)| lines)
+                .iter()
+                .for_each(|l| self.say(l));
+        }
+    }
+
     /// Hears everything, says nothing.
     pub(crate) fn be_silent(&mut self) {
         while self.hear().is_some() {}
@@ -191,7 +202,7 @@ impl Ring {
 
 pub(crate) fn sprog_in(dir: &Path, options: &str) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_sprog"));
-    command.args(options.split_whitespace()).current_dir(dir);
+    command.args(options.split_whitespace()).current_dir(dir).env_remove("ZOG_CONFIG");
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command
 }

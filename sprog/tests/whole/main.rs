@@ -2,7 +2,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails where it cannot go on")]
 
+mod failover;
 mod fake;
+mod questions;
 
 use fake::{
     Fake, NOBODY, NOBODY_EITHER, Ring, Script, assert_exit, read_until, signal, sprog_in, stderr, stdout,
@@ -13,11 +15,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// `AT <time> <text>` without the time.
-fn text(line: &str) -> &str {
+pub(crate) fn text(line: &str) -> &str {
     &line["AT 20261121T025142Z ".len()..]
 }
 
-fn messages(fake: &Fake) -> Vec<String> {
+pub(crate) fn messages(fake: &Fake) -> Vec<String> {
     fake.heard().into_iter().filter(|line| line.starts_with("AT ")).collect()
 }
 
@@ -92,23 +94,6 @@ fn after_a_cut_the_unanswered_messages_are_repeated_unchanged() {
     let token = heard[0].split(' ').nth(1).unwrap();
     assert_eq!(heard[4], format!("HELLO {token} next=2"));
     assert_eq!(heard[5..], heard[2..4]);
-}
-
-#[test]
-fn what_a_lost_host_did_not_answer_goes_to_another_one_in_the_same_session() {
-    let a = Fake::scripted(vec![Box::new(|c| {
-        c.greet();
-        c.hear();
-    })]);
-    let b = Fake::polite();
-    let output = Ring::of(&[("A", a.port), ("B", b.port)]).run("-r -n 2 -i 0 --timeout 200ms");
-    assert_exit(&output, 0);
-    let (hello, message) = (&a.heard()[0], &a.heard()[1]);
-    let heard = b.heard();
-    let at = heard.iter().position(|line| line == hello).unwrap();
-    assert_eq!(&heard[at + 1], message);
-    assert!(stderr(&output).contains("A (127.0.0.1"), "{}", stderr(&output));
-    assert!(stderr(&output).contains("is skipped"), "{}", stderr(&output));
 }
 
 #[test]
@@ -406,10 +391,17 @@ fn a_full_disk_ends_the_run() {
 #[test]
 fn help_completions_and_the_manual_page_need_no_ring() {
     let dir = tempfile::tempdir().unwrap();
-    let run = |options| stdout(&sprog_in(dir.path(), options).output().unwrap());
+    let run = |options: &str| stdout(&sprog_in(dir.path(), options).output().unwrap());
     assert!(run("--help").contains("Exit codes:"));
     assert!(run("completions bash").contains("--round-robin"));
+    assert!(run("completions bash").contains("--failover"));
     assert!(run("man").contains(".TH sprog"));
+    for command in ["who", "status"] {
+        assert!(run(&format!("{command} --help")).contains("Exit codes:"));
+        assert!(
+            run("completions bash").contains(command) && run("man").contains(&format!("sprog\\-{command}"))
+        );
+    }
     assert!(run("--version").starts_with("sprog "));
 }
 
