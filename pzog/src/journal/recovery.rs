@@ -98,7 +98,7 @@ pub struct Recovered {
     pub(crate) running_seconds: u64,
     last_segment: Option<u64>,
     unreadable: Vec<u64>,
-    /// Segments that came after one that a crash has cut.
+    /// Segments that came after one that a crash has cut, or that were not begun.
     pub(crate) dead: Vec<u64>,
     findings: Vec<String>,
 }
@@ -128,12 +128,8 @@ impl Recovery {
     pub fn segment(&mut self, number: u64, bytes: &[u8]) -> Result<(), JournalError> {
         self.state.last_segment = Some(number);
         let link = link(number, bytes);
-        let last = self.pending.as_ref().map(|p| p.number).or(self.state.segments.back().map(|s| s.number));
-        // A dropped one may be gone, and one that followed it still there.
-        let is_missing = |before: Place| last.is_some_and(|last| before.segment > last);
-        let is_dead = |before: Place| self.state.dead.contains(&before.segment) || is_missing(before);
-        let unproved = link.filter(|link| !link.is_proof);
-        let mut lives = !unproved.and_then(|link| link.before).is_some_and(is_dead);
+        let is_dead = |before: Place| self.state.dead.contains(&before.segment);
+        let mut lives = !link.and_then(|link| link.before).is_some_and(is_dead);
         if let Some(before) = self.pending.take() {
             let sealed = self.end_of(&before, link);
             self.read(before.number, &before.bytes, sealed)?;
@@ -197,7 +193,8 @@ impl Recovery {
         damaged.for_each(|span| self.damage(number, span.start, span.end));
         match self.state.segments.back_mut().filter(|s| s.number == number) {
             Some(segment) => segment.end = scanned.end,
-            None if scanned.frames.is_empty() && scanned.damaged.is_empty() => {} // nothing was written to it
+            // Made ready, and not begun before the end.
+            None if scanned.frames.is_empty() && scanned.damaged.is_empty() => self.state.dead.push(number),
             None => {
                 self.find(format!(
                     "UNREADABLE journal segment {number:016x}: it has no head, nor has any before it"
