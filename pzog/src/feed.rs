@@ -255,6 +255,11 @@ impl Node {
         up.used = now;
         let conn = up.conn;
         cursor.reading = None;
+        if cursor.restart {
+            // What lies between a feed that was set back and this piece is not gone: it was not read yet.
+            self.links[host.index()].feeds.cursor = Some(cursor);
+            return;
+        }
         cursor = self.serve_piece(host, conn, cursor, bytes, out);
         self.links[host.index()].feeds.cursor = Some(cursor);
     }

@@ -258,7 +258,6 @@ impl Node {
     fn begin_turn(&mut self, now: Time, input: &Input<'_>, out: &mut Outputs) {
         if self.now == Time(0) {
             self.born = now;
-            out.release.append(&mut self.dead);
         }
         self.now = now;
         match input {
@@ -344,6 +343,8 @@ impl Node {
     fn synced(&mut self, now: Time, out: &mut Outputs) {
         let Some(written) = self.sync.syncing.take() else { return };
         self.sync.synced = written;
+        // Not before this life's first head, which does not follow them, is certain.
+        out.release.append(&mut self.dead);
         self.release = true;
         self.journal.sync_ends();
         let mut raised = core::mem::take(&mut self.raised);

@@ -168,7 +168,7 @@ impl Node {
             return;
         }
         while let Some(end) = self.journal.first_end() {
-            let is_logged = self.journal.mark.is_some_and(|mark| mark.place >= end.place);
+            let is_logged = self.journal.is_logged(end.place);
             let is_needed = (0..self.streams.len()).any(|s| end.of(s) > self.settled(s));
             if !is_logged || (is_needed && !self.is_beyond_bounds()) {
                 break;
@@ -222,6 +222,9 @@ impl Node {
 
     /// A host has answered a `KEEPALIVE` that was sent then: what it has told is not older than that.
     pub(crate) fn settle_hears(&mut self, host: HostIndex, sent: Time) {
+        if let Some(up) = &mut self.links[host.index()].up {
+            up.heard = sent;
+        }
         let Some(settling) = self.settling.as_mut().filter(|s| sent >= s.begun + 2 * TELL_ALL_WITHIN) else {
             return;
         };

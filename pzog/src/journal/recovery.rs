@@ -98,7 +98,7 @@ pub struct Recovered {
     pub(crate) running_seconds: u64,
     last_segment: Option<u64>,
     unreadable: Vec<u64>,
-    /// Segments that came after one that a crash has cut.
+    /// Segments that came after one that a crash has cut, or that were not begun.
     pub(crate) dead: Vec<u64>,
     findings: Vec<String>,
 }
@@ -153,7 +153,7 @@ impl Recovery {
     fn end_of(&self, segment: &Pending, next: Option<Link>) -> Option<u32> {
         let next = next?;
         let end = next.before.filter(|end| end.segment == segment.number)?.offset;
-        let is_new_life = segment.incarnation != Some(next.incarnation);
+        let is_new_life = segment.incarnation.is_some_and(|life| life != next.incarnation);
         let is_whole = || scan(segment.number, &segment.bytes, None).end >= end;
         (is_new_life || next.is_proof || is_whole()).then_some(end)
     }
@@ -193,7 +193,8 @@ impl Recovery {
         damaged.for_each(|span| self.damage(number, span.start, span.end));
         match self.state.segments.back_mut().filter(|s| s.number == number) {
             Some(segment) => segment.end = scanned.end,
-            None if scanned.frames.is_empty() && scanned.damaged.is_empty() => {} // nothing was written to it
+            // Made ready, and not begun before the end.
+            None if scanned.frames.is_empty() && scanned.damaged.is_empty() => self.state.dead.push(number),
             None => {
                 self.find(format!(
                     "UNREADABLE journal segment {number:016x}: it has no head, nor has any before it"

@@ -30,6 +30,10 @@ pub(crate) struct Journal {
     /// How far access.log is certain, and what the mark under way will say.
     pub(crate) mark: Option<Mark>,
     marking: Option<Place>,
+    /// All before this place is in access.log for certain, and the journal on the disk says so …
+    marked: Place,
+    /// … and all before this one when the sync under way ends.
+    marked_next: Place,
 }
 
 /// One segment.
@@ -79,6 +83,7 @@ impl Journal {
     ) -> Journal {
         // The place behind all: where the first record goes once the first head is made.
         let end = Place { segment: first, offset: 0 };
+        let marked = mark.map_or(Place::default(), |mark| mark.place);
         Journal {
             end,
             segments,
@@ -90,6 +95,8 @@ impl Journal {
             syncing: end,
             mark,
             marking: None,
+            marked,
+            marked_next: marked,
         }
     }
 
@@ -202,10 +209,17 @@ impl Journal {
     /// A sync begins: it covers all that was appended.
     pub(crate) fn sync_begins(&mut self) {
         self.syncing = self.end;
+        self.marked_next = self.mark.map_or(self.marked, |mark| mark.place);
     }
 
     pub(crate) fn sync_ends(&mut self) {
         self.synced = self.syncing;
+        self.marked = self.marked_next;
+    }
+
+    /// Whether a recovered journal needs nothing of what stands before a place to complete access.log.
+    pub(crate) fn is_logged(&self, upto: Place) -> bool {
+        self.marked >= upto
     }
 
     /// access.log is to be synced as it is after this turn.
