@@ -11,6 +11,7 @@
 //! | `faults` | what goes wrong |
 //! | `checks`, `logs`, `conclude` | what must hold: P1 to P7 |
 //! | `dice`, `trace`, `outcome` | chance by seed; what happened; what came of it |
+//! | `runner`, `cuts` | many seeds; every pattern of cut links |
 //!
 //! The same scenario, seed and build do the same, byte for byte: a failure is replayed with `--trace`.
 
@@ -18,6 +19,7 @@ mod checks;
 mod clients;
 mod clock;
 mod conclude;
+mod cuts;
 mod dice;
 mod disk;
 mod event;
@@ -28,12 +30,15 @@ mod logs;
 mod network;
 mod outcome;
 mod perform;
+mod runner;
 mod scenario;
 mod trace;
 mod world;
 
+pub use cuts::{PATTERNS, simulate_cut};
 pub use faults::{FAULTS, Fault};
 pub use outcome::{Counts, Outcome};
+pub use runner::{Tally, run, run_each};
 pub use scenario::Scenario;
 pub use trace::Tracing;
 pub use world::simulate;

@@ -1,24 +1,152 @@
-//! `zog-sim`: runs rings of the real core by scenario and seed.
-use sim::{Scenario, Tracing, simulate};
-fn main() {
-    let a: Vec<String> = std::env::args().collect();
-    let all = Scenario::built_in().expect("good");
-    let from: u64 = a[2].parse().expect("n");
-    let to: u64 = a[3].parse().expect("n");
-    for s in all.iter().filter(|s| a[1] == "all" || s.name == a[1]) {
-        let t = std::time::Instant::now();
-        let mut v = 0;
-        let mut fails = 0;
-        let mut counts = sim::Counts::default();
-        for seed in from..to {
-            let tr = if to == from + 1 && a.len() > 4 { Tracing::Print } else { Tracing::Hash };
-            let o = simulate(s, seed, tr);
-            v += o.virtual_us;
-            counts.add(&o.counts);
-            if let Some((at, w)) = o.broken { fails += 1; if fails < 8 { println!("{} {seed}: {at} {w}", s.name); } }
-            if let Some(w) = o.void { println!("{} {seed}: VOID {w}", s.name); }
+//! `zog-sim`: rings of the real core by scenario and seed.
+
+use anyhow::{Context as _, Result, bail};
+use clap::{Args, Parser, Subcommand};
+use sim::{Scenario, Tally, Tracing};
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+#[derive(Parser)]
+#[command(name = "zog-sim", about, version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run scenarios with many seeds
+    Run(Run),
+    /// Run one scenario with one seed, twice, and compare
+    Replay(Replay),
+    /// Run every one of the 1 024 ways in which links of five hosts can be cut
+    Cuts(Cuts),
+    /// Say which scenarios there are
+    List,
+}
+
+#[derive(Args)]
+struct Run {
+    /// The scenario, or all
+    #[arg(long, default_value = "all")]
+    scenario: String,
+    /// Seeds, as FROM..TO (TO is not run)
+    #[arg(long, default_value = "0..100", value_parser = seeds)]
+    seeds: std::ops::Range<u64>,
+    /// Threads
+    #[arg(long, default_value_t = 2)]
+    jobs: usize,
+    /// Stop after so many minutes, shared evenly by the scenarios
+    #[arg(long)]
+    minutes: Option<f64>,
+}
+
+#[derive(Args)]
+struct Replay {
+    #[arg(long)]
+    scenario: String,
+    #[arg(long)]
+    seed: u64,
+    /// Print everything that happens
+    #[arg(long)]
+    trace: bool,
+}
+
+#[derive(Args)]
+struct Cuts {
+    /// The seed of all runs
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// Threads
+    #[arg(long, default_value_t = 2)]
+    jobs: usize,
+    /// This pattern alone, with everything that happens
+    #[arg(long)]
+    pattern: Option<u32>,
+}
+
+fn seeds(text: &str) -> Result<std::ops::Range<u64>> {
+    let (from, to) = text.split_once("..").context("seeds are FROM..TO, as in 0..1000")?;
+    Ok(from.parse()?..to.parse()?)
+}
+
+fn main() -> Result<ExitCode> {
+    match Cli::parse().command {
+        Command::Run(args) => run(&args),
+        Command::Replay(args) => replay(&args),
+        Command::Cuts(args) => cuts(&args),
+        Command::List => {
+            Scenario::built_in()?.iter().for_each(|s| println!("{}: {}", s.name, s.about));
+            Ok(ExitCode::SUCCESS)
         }
-        let r = t.elapsed().as_secs_f64();
-        println!("{} {} fails; {:.0} x; {:?}", s.name, fails, v as f64 / 1e6 / r, counts);
     }
+}
+
+fn find(name: &str) -> Result<Vec<Scenario>> {
+    let mut all = Scenario::built_in()?;
+    if name != "all" {
+        all.retain(|scenario| scenario.name == name);
+    }
+    if all.is_empty() {
+        bail!("there is no scenario {name}: see `zog-sim list`");
+    }
+    Ok(all)
+}
+
+fn run(args: &Run) -> Result<ExitCode> {
+    let scenarios = find(&args.scenario)?;
+    let began = Instant::now();
+    let share = args.minutes.map(|minutes| Duration::from_secs_f64(60.0 * minutes / scenarios.len() as f64));
+    let (mut runs, mut failed, mut virtual_s) = (0, 0, 0.0);
+    for (scenario, n) in scenarios.iter().zip(1..) {
+        let until = share.map(|share| began + share * n);
+        let tally = sim::run(scenario, args.seeds.clone(), args.jobs, until);
+        tell(&scenario.name, &tally);
+        runs += tally.runs;
+        failed += tally.failures.len() + tally.voids.len();
+        virtual_s += tally.virtual_us as f64 / 1e6;
+    }
+    let (real, days) = (began.elapsed().as_secs_f64(), virtual_s / 86_400.0);
+    println!("zog-sim: {runs} runs, {days:.1} days of virtual time in {real:.0} s, {failed} failed or void");
+    Ok(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn tell(name: &str, tally: &Tally) {
+    println!("{}", tally.line(name));
+    tally.replays(name).for_each(|line| println!("{line}"));
+}
+
+fn replay(args: &Replay) -> Result<ExitCode> {
+    let scenario = find(&args.scenario)?.remove(0);
+    let tracing = if args.trace { Tracing::Print } else { Tracing::Hash };
+    let outcome = sim::simulate(&scenario, args.seed, tracing);
+    let again = sim::simulate(&scenario, args.seed, Tracing::Hash);
+    let (name, seed) = (&scenario.name, args.seed);
+    if again.hash != outcome.hash {
+        bail!("{name} with seed {seed} went another way the second time: the simulator is not deterministic");
+    }
+    match (&outcome.broken, &outcome.void) {
+        (Some((at, what)), _) => println!("{name}, seed {seed}: FAILED at {:.6} s: {what}", *at as f64 / 1e6),
+        (None, Some(why)) => println!("{name}, seed {seed}: VOID: {why}"),
+        (None, None) => println!("{name}, seed {seed}: passed, trace {:016x}", outcome.hash),
+    }
+    let is_good = outcome.broken.is_none() && outcome.void.is_none();
+    Ok(if is_good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn cuts(args: &Cuts) -> Result<ExitCode> {
+    let scenario = find("cuts")?.remove(0);
+    if let Some(pattern) = args.pattern {
+        let outcome = sim::simulate_cut(&scenario, pattern, args.seed, Tracing::Print);
+        println!("pattern {pattern}: {:?}", outcome.broken);
+        return Ok(if outcome.broken.is_none() { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+    }
+    let tally = sim::run_each(0..u64::from(sim::PATTERNS), args.jobs, None, |pattern| {
+        sim::simulate_cut(&scenario, pattern as u32, args.seed, Tracing::Hash)
+    });
+    println!("{}", tally.line("cuts (each seed is a pattern)"));
+    for (pattern, what) in tally.failures.iter().chain(&tally.voids) {
+        println!("  {what}\n    zog-sim cuts --seed {} --pattern {pattern}", args.seed);
+    }
+    Ok(if tally.failures.is_empty() && tally.voids.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -81,7 +81,7 @@ impl World {
         }
     }
 
-    fn begin(&mut self) {
+    pub(crate) fn begin(&mut self) {
         for host in 0..self.scenario.hosts {
             let at = self.dice.faults.between(0, 300_000);
             self.queue.add(at, Event::Start { host, life: 0 });
