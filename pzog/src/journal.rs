@@ -14,7 +14,7 @@
 mod crash_tests;
 pub(crate) mod frame;
 pub(crate) mod record;
-mod recovery;
+pub(crate) mod recovery;
 pub(crate) mod scan;
 pub(crate) mod writer;
 

@@ -4,6 +4,7 @@ use crate::broadcast::Own;
 use crate::client::Client;
 use crate::event::{ConnId, Input, Outputs, Place, Severity, Source};
 use crate::journal::Recovered;
+use crate::journal::recovery::Certain;
 use crate::journal::writer::Journal;
 use crate::limits::{LINE_GROWTH, STOP, SYNC_WITHIN};
 use crate::link::Link;
@@ -83,6 +84,9 @@ pub struct Node {
     pub(crate) snapshot_bytes: u32,
     /// What of each stream was in the journal when this turn began, if the index wants to know.
     pub(crate) journaled_before_turn: Option<Box<[u64]>>,
+    /// What access.log has for certain of each stream, as the last mark says and as the one under way will.
+    pub(crate) certain: Certain,
+    pub(crate) certain_next: Certain,
     /// When access.log is to be marked.
     pub(crate) mark_at: Option<Time>,
     pub(crate) upkeep_at: Option<Time>,
@@ -160,7 +164,9 @@ impl Node {
     pub fn new(identity: Identity, settings: Settings, recovered: Recovered) -> Node {
         let Identity { ring, me, incarnation, process, seed } = identity;
         let (is_fresh, first) = (recovered.is_empty(), recovered.first_segment());
-        let Recovered { mut streams, sessions, segments, index, mark, running_seconds, dead, .. } = recovered;
+        let Recovered {
+            mut streams, sessions, segments, index, mark, running_seconds, dead, certain, ..
+        } = recovered;
         streams.set_own(Stream::new(StreamName { origin: me, addressee: None, incarnation }, &ring));
         let from_me = ways(&ring);
         let mut ways_by_host = alloc::vec![Way::Direct { wrapping: 0, charge: None }; ring.len()];
@@ -173,6 +179,8 @@ impl Node {
             has_room: true,
             snapshot_bytes: 0,
             journaled_before_turn: None,
+            certain,
+            certain_next: Certain::new(),
             mark_at: None,
             upkeep_at: None,
             settling: None,

@@ -155,10 +155,32 @@ impl Stream {
             holes.push(Numbers { from, to: numbers.to });
         }
         self.holes = holes;
-        // Which of them were repeats is not known any more.
-        let here = self.journaled - self.missing(0);
-        self.repeats = self.repeats.min(here.saturating_sub(self.given_up));
-        self.logged = here.saturating_sub(self.given_up + self.repeats);
+        self.recount();
+    }
+
+    /// All up to there is in access.log for certain, but for these holes: what is still missing of it here was in
+    /// records that cannot be read any more.
+    pub(crate) fn is_certain(&mut self, upto: u64, holes: &[Numbers]) {
+        if upto > self.journaled {
+            self.holes.extend(holes.iter().filter(|hole| hole.from > self.journaled));
+            self.journaled = upto;
+        }
+        let mut kept = Vec::new();
+        for hole in core::mem::take(&mut self.holes) {
+            let known = holes.iter().map(|h| Numbers { from: h.from.max(hole.from), to: h.to.min(hole.to) });
+            kept.extend(known.filter(|part| part.count() > 0 && part.to <= upto));
+            let beyond = Numbers { from: hole.from.max(upto + 1), ..hole };
+            kept.extend((beyond.count() > 0).then_some(beyond));
+        }
+        self.holes = kept;
+        self.recount();
+    }
+
+    /// Which of the numbers that are here were repeats is not known any more.
+    fn recount(&mut self) {
+        let here = (self.journaled - self.missing(0)).saturating_sub(self.given_up);
+        self.repeats = self.repeats.min(here);
+        self.logged = here - self.repeats;
     }
 
     /// The first number that is not here.
@@ -330,6 +352,23 @@ mod tests {
         }
         assert_eq!(stream.missing(0), 15);
         assert_eq!((stream.holes[0].from, stream.holes.last().unwrap().to), (3, 17));
+    }
+
+    #[test]
+    fn what_is_certain_to_be_logged_is_not_fetched_again() {
+        let (mut streams, at) = stream();
+        let stream = streams.get_mut(at);
+        (stream.journaled, stream.logged) = (20, 20);
+        for (from, to) in [(3, 8), (12, 16)] {
+            stream.add_hole(Numbers { from, to });
+        }
+        let hole = |from, to| Numbers { from, to };
+        stream.is_certain(14, &[hole(5, 6)]);
+        assert_eq!(stream.holes, [hole(5, 6), hole(15, 16)]);
+        assert!(stream.is_balanced());
+        stream.is_certain(25, &[hole(5, 5), hole(22, 23)]);
+        assert_eq!((stream.journaled, &stream.holes[..]), (25, &[hole(5, 5), hole(22, 23)][..]));
+        assert!(stream.is_balanced());
     }
 
     #[test]

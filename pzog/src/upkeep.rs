@@ -3,7 +3,8 @@
 
 use crate::broadcast::OWN;
 use crate::event::{LogFile, Outputs, Severity, Slice, Source, Span};
-use crate::journal::record::{Mark, put_head, put_mark, put_session, put_stream};
+use crate::journal::record::{Mark, put_certain, put_head, put_mark, put_session, put_stream};
+use crate::journal::recovery::Certain;
 use crate::journal::writer::Entry;
 use crate::limits::{LINE_GROWTH, MARK_WITHIN, NOTES_BYTES, PREPARE_AGAIN, TELL_ALL_WITHIN, UPKEEP};
 use crate::node::Node;
@@ -75,6 +76,11 @@ impl Node {
         for stream in self.streams.iter().filter(|s| s.journaled > 0 || s.named) {
             put_stream(stream, out);
         }
+        for (stream, (journaled, holes)) in
+            (0..).zip(&self.certain).filter(|(_, (journaled, _))| *journaled > 0)
+        {
+            put_certain(self.streams.get(stream), *journaled, holes, out);
+        }
         self.sessions.for_each(|token, used, known| put_session(token, now.saturating_sub(used), known, out));
     }
 
@@ -97,6 +103,7 @@ impl Node {
         if self.mark_at.is_some_and(|at| at <= now) && !self.journal.is_marking() {
             self.mark_at = None;
             self.journal.mark_begins();
+            self.certain_next = self.certain_now();
             out.mark = true;
         }
         let size = self.settings.segment_bytes.max(6 * self.snapshot_bytes);
@@ -135,13 +142,26 @@ impl Node {
     /// access.log is another file from now on.
     pub(crate) fn log_opened(&mut self, log: LogFile, out: &mut Outputs) {
         let mark = self.journal.log_opened(log);
+        self.certain_next = self.certain_now();
         self.note_mark(&mark, out);
         self.sync.urgent = true;
     }
 
+    fn certain_now(&self) -> Certain {
+        self.streams.iter().map(|s| (s.journaled, s.holes.clone())).collect()
+    }
+
+    /// Notes a mark, and what has become certain with it.
     fn note_mark(&mut self, mark: &Mark, out: &mut Outputs) {
         let start = out.small.len() as u32;
         put_mark(mark, &mut out.small);
+        let before = core::mem::replace(&mut self.certain, core::mem::take(&mut self.certain_next));
+        let is_new =
+            |stream: &usize| self.certain[*stream].0 > 0 && before.get(*stream) != self.certain.get(*stream);
+        for stream in (0..self.certain.len()).filter(is_new) {
+            let (journaled, holes) = &self.certain[stream];
+            put_certain(self.streams.get(stream as u32), *journaled, holes, &mut out.small);
+        }
         self.journal.add(Slice::Small(Span { start, end: out.small.len() as u32 }));
     }
 

@@ -10,6 +10,7 @@
 //! T <session> <seconds unused> <from>-<to> …                    numbers that are journaled
 //! M <segment> <offset> <device> <inode> <bytes>                 what is before that place is in that file,
 //!                                                               synced, within so many bytes
+//! C <stream> <journaled> [<from>-<to> …: holes]                 what of it was journaled at the place of the last M
 //! G <stream> <upto>                                             passed over: what was missing up to there
 //! ```
 
@@ -51,6 +52,8 @@ pub(crate) enum Line<'a> {
     Session { token: Token, idle_seconds: u64, known: Vec<Numbers> },
     /// How far access.log is certain.
     Mark(Mark),
+    /// What access.log has for certain of a stream: all up to there but the holes.
+    Certain { stream: &'a [u8], journaled: u64, holes: Vec<Numbers> },
     /// What was missing of a stream up to here was passed over.
     GivenUp { stream: &'a [u8], upto: u64 },
 }
@@ -103,6 +106,10 @@ impl Line<'_> {
                 let mut n = || number20(word()?);
                 let log = LogFile { device: n()?, inode: n()?, bytes: n()? };
                 Some(Line::Mark(Mark { place, log }))
+            }
+            b"C" => {
+                let (stream, journaled) = (word()?, number(word()?)?);
+                Some(Line::Certain { stream, journaled, holes: ranges(words)? })
             }
             b"G" => Some(Line::GivenUp { stream: word()?, upto: number(word()?)? }),
             _ => None,
@@ -169,6 +176,13 @@ pub(crate) fn put_mark(mark: &Mark, out: &mut Vec<u8>) {
     put(out, format_args!("M {} {} {device} {inode} {bytes}", place.segment, place.offset));
 }
 
+pub(crate) fn put_certain(stream: &Stream, journaled: u64, holes: &[Numbers], out: &mut Vec<u8>) {
+    out.extend_from_slice(b"C ");
+    out.extend_from_slice(&stream.head[..stream.head.len() - 1]);
+    let _ = write!(Text(out), " {journaled}");
+    put_ranges(holes, out);
+}
+
 pub(crate) fn put_given_up(stream: &Stream, upto: u64, out: &mut Vec<u8>) {
     out.extend_from_slice(b"G ");
     out.extend_from_slice(&stream.head[..stream.head.len() - 1]);
@@ -216,6 +230,7 @@ mod tests {
         put_stream(&stream, &mut out);
         put_session(&token, 5, [Numbers { from: 1, to: 2 }], &mut out);
         put_mark(&mark, &mut out);
+        put_certain(&stream, 9, &stream.holes, &mut out);
         put_given_up(&stream, 8, &mut out);
         let read: Vec<Line<'_>> = lines(&out).map(|line| Line::parse(line).unwrap()).collect();
         let known = vec![Numbers { from: 1, to: 2 }];
@@ -233,6 +248,7 @@ mod tests {
             }),
             Line::Session { token, idle_seconds: 5, known },
             Line::Mark(mark),
+            Line::Certain { stream: b"MV>PA/0000000000000007", journaled: 9, holes: stream.holes.clone() },
             Line::GivenUp { stream: b"MV>PA/0000000000000007", upto: 8 },
         ];
         assert_eq!(read, expected);

@@ -79,6 +79,21 @@ struct Link {
     is_proof: bool,
 }
 
+/// What access.log has for certain of each stream: all up to a number but for some holes.
+pub(crate) type Certain = Vec<(u64, Vec<Numbers>)>;
+
+fn certain_upto(certain: &Certain, stream: u32) -> u64 {
+    certain.get(stream as usize).map_or(0, |(upto, _)| *upto)
+}
+
+fn set_certain(certain: &mut Certain, stream: u32, upto: u64, holes: Vec<Numbers>) {
+    let at = stream as usize;
+    if at >= certain.len() {
+        certain.resize(at + 1, (0, Vec::new()));
+    }
+    certain[at] = (upto, holes);
+}
+
 /// Messages that a damaged piece held.
 #[derive(Clone, Copy, Debug)]
 struct Lost {
@@ -95,6 +110,7 @@ pub struct Recovered {
     pub(crate) segments: VecDeque<Segment>,
     pub(crate) index: VecDeque<Entry>,
     pub(crate) mark: Option<Mark>,
+    pub(crate) certain: Certain,
     pub(crate) running_seconds: u64,
     last_segment: Option<u64>,
     unreadable: Vec<u64>,
@@ -167,7 +183,8 @@ impl Recovery {
             self.read(number, &bytes, None)?;
         }
         let certain = self.state.mark.map_or(Place::default(), |mark| mark.place);
-        for Lost { stream, numbers, .. } in self.lost.into_iter().filter(|lost| lost.place >= certain) {
+        for Lost { stream, mut numbers, .. } in self.lost.into_iter().filter(|lost| lost.place >= certain) {
+            numbers.from = numbers.from.max(certain_upto(&self.state.certain, stream) + 1);
             self.state.streams.get_mut(stream).add_hole(numbers);
         }
         self.state.streams.iter_mut().for_each(|s| s.synced = s.journaled);
@@ -289,6 +306,12 @@ impl Recovery {
                 self.state.sessions.restore(token, used, &known);
             }
             Line::Mark(mark) => self.state.mark = Some(mark),
+            Line::Certain { stream, journaled, holes } => {
+                if let Some(at) = self.open(stream) {
+                    self.state.streams.get_mut(at).is_certain(journaled, &holes);
+                    set_certain(&mut self.state.certain, at, journaled, holes);
+                }
+            }
             Line::Data(line, logged) => self.data(place, line, logged),
             Line::GivenUp { stream, upto } => {
                 if let Some(at) = self.open(stream) {
