@@ -92,7 +92,7 @@ pub const SERVE_BYTES: u32 = 256 << 10;
 pub const INDEX_BYTES: u32 = 256 << 10;
 
 /// Bytes of a record that are not messages: marks, what was passed over.
-pub const NOTES_BYTES: u32 = 32 << 10;
+pub const NOTES_BYTES: u32 = 8 << 10;
 
 /// Bytes of the journal that one byte of a client's line can become: the longest head in front of the shortest line.
 pub const LINE_GROWTH: u32 = 40;

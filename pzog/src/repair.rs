@@ -6,7 +6,7 @@
 //! reported.
 
 use crate::broadcast::OWN;
-use crate::event::{ConnId, Outputs, Severity, Slice, Source};
+use crate::event::{ConnId, Outputs, Severity, Slice, Source, Span};
 use crate::journal::record::put_given_up;
 use crate::limits::{TELL_ALL_WITHIN, WANT_AFTER, WANT_AGAIN};
 use crate::node::Node;
@@ -202,6 +202,11 @@ impl Node {
     /// Passes over what nobody has, if that is certain. What follows is asked for at once.
     fn pass_over(&mut self, now: Time, stream: u32, out: &mut Outputs) -> bool {
         let Some(upto) = self.gone_everywhere(stream) else { return false };
+        let start = out.small.len() as u32;
+        put_given_up(self.streams.get(stream), upto, &mut out.small);
+        if !self.has_room || !self.add_note(Span { start, end: out.small.len() as u32 }) {
+            return false;
+        }
         let from = self.streams.get(stream).lacking();
         let before_our_time = self.is_fresh && self.streams.get(stream).journaled == 0;
         let state = self.streams.get_mut(stream);
@@ -211,10 +216,6 @@ impl Node {
         let (server, gap) = (None, true);
         (state.want.server, state.want.gap, state.want.tried) = (server, gap, 0);
         self.counters.given_up += given_up;
-        let start = out.small.len() as u32;
-        put_given_up(self.streams.get(stream), upto, &mut out.small);
-        let end = out.small.len() as u32;
-        self.journal.add(Slice::Small(crate::event::Span { start, end }));
         self.report_given_up(stream, Numbers { from, to: upto }, before_our_time, out);
         self.watermark_rose(now, stream);
         self.repair_soon(now);

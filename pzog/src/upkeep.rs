@@ -151,7 +151,8 @@ impl Node {
         self.streams.iter().map(|s| (s.journaled, s.holes.clone())).collect()
     }
 
-    /// Notes a mark, and what has become certain with it.
+    /// Notes a mark, and what has become certain with it. Where there is no room for it, or not for all of it, the head
+    /// of the next segment tells the rest.
     fn note_mark(&mut self, mark: &Mark, out: &mut Outputs) {
         let start = out.small.len() as u32;
         put_mark(mark, &mut out.small);
@@ -160,9 +161,21 @@ impl Node {
             |stream: &usize| self.certain[*stream].0 > 0 && before.get(*stream) != self.certain.get(*stream);
         for stream in (0..self.certain.len()).filter(is_new) {
             let (journaled, holes) = &self.certain[stream];
+            if out.small.len() as u32 - start > NOTES_BYTES / 2 {
+                break;
+            }
             put_certain(self.streams.get(stream as u32), *journaled, holes, &mut out.small);
         }
-        self.journal.add(Slice::Small(Span { start, end: out.small.len() as u32 }));
+        self.add_note(Span { start, end: out.small.len() as u32 });
+    }
+
+    /// Adds lines that are no messages to the journal, if there is room for them. Returns whether there was.
+    pub(crate) fn add_note(&mut self, lines: Span) -> bool {
+        let fits = self.journal.room() >= lines.end - lines.start;
+        if fits {
+            self.journal.add(Slice::Small(lines));
+        }
+        fits
     }
 
     /// Whether nobody needs anything of a stream any more: nothing can follow, all have it, no record is left.
