@@ -14,7 +14,7 @@ pub(crate) struct Client {
     token: String,
     /// The texts of its numbers, from 1 on, and of lines without one.
     numbered: Vec<String>,
-    wrapped: Vec<String>,
+    plain: Vec<String>,
     /// The first number that was not answered, less 1.
     answered: usize,
     /// The number that is said next, less 1.
@@ -29,7 +29,7 @@ pub(crate) struct Client {
 enum Said {
     Hello,
     Numbered(usize),
-    Wrapped(usize),
+    Plain(usize),
 }
 
 impl Client {
@@ -37,7 +37,7 @@ impl Client {
         Client {
             token: token.to_owned(),
             numbered: Vec::new(),
-            wrapped: Vec::new(),
+            plain: Vec::new(),
             answered: 0,
             next: 0,
             waits: VecDeque::new(),
@@ -60,9 +60,9 @@ impl Client {
     fn line(&mut self, dice: &mut SmallRng) -> String {
         let token = &self.token;
         if dice.random_bool(0.1) {
-            self.wrapped.push(format!("{token}: wrapped {}, {}", self.wrapped.len(), padding(dice)));
-            self.waits.push_back(Said::Wrapped(self.wrapped.len() - 1));
-            return format!("1{}\r\n", self.wrapped[self.wrapped.len() - 1]);
+            self.plain.push(format!("{token}: plain {}, {}", self.plain.len(), padding(dice)));
+            self.waits.push_back(Said::Plain(self.plain.len() - 1));
+            return format!("MSG {}\r\n", self.plain[self.plain.len() - 1]);
         }
         if self.next == self.numbered.len() {
             self.numbered.push(format!("{token}: {}, {}", self.next + 1, padding(dice)));
@@ -83,7 +83,7 @@ impl Client {
                 self.answered = number + 1;
                 &self.numbered[number]
             }
-            Said::Wrapped(number) => &self.wrapped[number],
+            Said::Plain(number) => &self.plain[number],
         };
         assert_eq!(answer, "OK", "{text}");
         let end = history.find(text.as_bytes()).unwrap_or_else(|| panic!("answered, and not logged: {text}"));

@@ -127,7 +127,7 @@ impl World {
     /// Nothing new is said until both hosts have everything.
     fn settle(&mut self) {
         self.hosts[0].looks.max = 0;
-        for _ in 0..20_000 {
+        for _ in 0..100_000 {
             self.step(false);
             if self.lines(0) == self.lines(1) {
                 return;
