@@ -293,7 +293,8 @@ impl Node {
             }
         }
         cursor.at = Place { offset: base.offset + at as u32, ..base };
-        if at == 0 && cursor.bytes <= bytes.len() as u32 {
+        let is_all = bytes.len() as u32 >= self.journal.bytes_behind(base);
+        if at == 0 && (is_all || cursor.bytes <= bytes.len() as u32) {
             cursor.at = self.passed_damage(base, out); // nothing was read at all
         }
         cursor

@@ -245,7 +245,8 @@ impl Node {
             }
         }
         find.at = Place { offset: base.offset + at as u32, ..base };
-        if at == 0 && find.bytes <= bytes.len().max(SERVE_BYTES as usize) as u32 {
+        let is_all = bytes.len() as u32 >= self.journal.bytes_behind(base);
+        if at == 0 && (is_all || find.bytes <= bytes.len().max(SERVE_BYTES as usize) as u32) {
             find.at = self.journal.next_known(base); // it cannot be read
         }
         self.read_on(find, out);
