@@ -65,6 +65,8 @@ pub(crate) struct Up {
     incarnation: u64,
     /// When a message last went over it, for links on demand.
     pub(crate) used: Time,
+    /// When the last `KEEPALIVE` was sent that was answered: what the host has told since was true then.
+    pub(crate) heard: Time,
 }
 
 /// The watermarks of a host for a stream, as they were told last: higher or lower than before.
@@ -279,7 +281,7 @@ impl Node {
         let link = &mut self.links[host.index()];
         (link.attempt, link.tried, link.since) = (0, true, now);
         (link.keeps_up, link.behind, link.feeds) = (false, None, Feeds::default());
-        let before = link.up.replace(Up { conn, agrees, incarnation, used: now });
+        let before = link.up.replace(Up { conn, agrees, incarnation, used: now, heard: Time(0) });
         let told_before = link.told_before;
         if let Some(before) = before {
             self.close_peer(before.conn, out);

@@ -8,7 +8,7 @@
 use crate::broadcast::OWN;
 use crate::event::{ConnId, Outputs, Severity, Slice, Source};
 use crate::journal::record::put_given_up;
-use crate::limits::{WANT_AFTER, WANT_AGAIN};
+use crate::limits::{TELL_ALL_WITHIN, WANT_AFTER, WANT_AGAIN};
 use crate::node::Node;
 use crate::report::Refusal;
 use crate::ring::HostIndex;
@@ -237,9 +237,11 @@ impl Node {
         let lacking = state.lacking();
         let has = |host: HostIndex| self.links[host.index()].told(stream).journaled >= lacking;
         let says_gone = |host: HostIndex| state.want.gone_by(host) >= lacking;
+        // What was told before is not enough: the host may have got it since, or be long gone.
+        let known_since = state.want.behind_since?.max(state.used) + 2 * TELL_ALL_WITHIN;
         let has_answered = |host: HostIndex| {
-            let link = &self.links[host.index()];
-            link.up.is_some() && (says_gone(host) || !has(host))
+            let up = self.links[host.index()].up;
+            up.is_some_and(|up| says_gone(host) || (!has(host) && up.heard >= known_since))
         };
         // Who has just begun asks only the origin for what was before it.
         let is_past = self.is_fresh && state.journaled == 0;

@@ -206,7 +206,7 @@ impl Node {
     fn read_on(&mut self, mut find: Find, out: &mut Outputs) {
         find.at = self.journal.normal(find.at);
         if find.at == self.journal.end() {
-            return self.found(find);
+            return self.found(&find);
         }
         self.reads = self.reads.wrapping_add(1);
         find.reading = self.reads;
@@ -215,7 +215,7 @@ impl Node {
         self.finds.push(find);
     }
 
-    fn found(&mut self, find: Find) {
+    fn found(&mut self, find: &Find) {
         let Some(client) = self.clients.get_mut(find.conn) else { return };
         let mut lines: Vec<u8> = Vec::new();
         find.found.iter().for_each(|line| lines.extend_from_slice(line));

@@ -222,6 +222,9 @@ impl Node {
 
     /// A host has answered a `KEEPALIVE` that was sent then: what it has told is not older than that.
     pub(crate) fn settle_hears(&mut self, host: HostIndex, sent: Time) {
+        if let Some(up) = &mut self.links[host.index()].up {
+            up.heard = sent;
+        }
         let Some(settling) = self.settling.as_mut().filter(|s| sent >= s.begun + 2 * TELL_ALL_WITHIN) else {
             return;
         };

@@ -134,6 +134,9 @@ impl Connection {
     /// If the socket is broken.
     #[must_use]
     pub fn is_silent_for(&self, time: Duration) -> bool {
+        if !self.lines.buffer().is_empty() {
+            return false;
+        }
         self.stream.set_read_timeout(Some(time)).expect("a short timeout for reading");
         let seen = self.stream.peek(&mut [0]);
         self.stream.set_read_timeout(Some(ANSWER)).expect("a timeout for reading");

@@ -133,8 +133,8 @@ fn every_message_can_be_asked_to_be_on_all_disks() {
 
 #[test]
 fn hosts_are_restarted_while_sprog_sends_and_every_message_is_delivered_once() {
-    const MESSAGES: usize = 2000;
-    let mut ring = Plan::of(3).start();
+    const MESSAGES: usize = 4000;
+    let mut ring = Plan::of(3).with("redial_min = \"20ms\"").with("redial_max = \"100ms\"").start();
     let mut child = ring
         .sprog()
         .args(["-n", &MESSAGES.to_string(), "--interval", "1ms", "--timeout", "500ms", "--log", "sent", "-q"])

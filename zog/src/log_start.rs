@@ -35,7 +35,7 @@ fn try_complete(dir: &Path, marked: Option<LogFile>, lines: &[u8]) -> io::Result
     let current = dir.join("access.log");
     let mut findings = Vec::new();
     let target = match marked {
-        Some(log) => match find(dir, &log)? {
+        Some(log) => match find(dir, &log)?.or_else(|| copy_of(&current, &log)) {
             Some(path) => bring_to(&path, log.bytes, lines, &mut findings)?,
             None => {
                 findings.push(
@@ -76,6 +76,12 @@ fn find(dir: &Path, log: &LogFile) -> io::Result<Option<PathBuf>> {
         }
     }
     Ok(None)
+}
+
+/// A directory that was copied has other inodes: access.log is the file if it is long enough to be.
+fn copy_of(current: &Path, log: &LogFile) -> Option<PathBuf> {
+    let is_long_enough = current.metadata().is_ok_and(|m| m.len() >= log.bytes);
+    is_long_enough.then(|| current.to_owned())
 }
 
 /// Brings a file to `certain` bytes followed by these lines. Returns the file that has them now.
@@ -199,6 +205,15 @@ mod tests {
     }
 
     #[test]
+    fn a_copy_of_the_directory_is_the_log_too() {
+        let (dir, path) = log_with("one\ntwo\n");
+        let log = LogFile { inode: u64::MAX, ..marked(&path, 4).unwrap() };
+        let findings = try_complete(dir.path(), Some(log), b"two\nthree\n").unwrap();
+        assert_eq!(findings, Vec::<String>::new());
+        assert_eq!(fs::read_to_string(&path).unwrap(), "one\ntwo\nthree\n");
+    }
+
+    #[test]
     fn much_that_the_journal_lacks_is_moved_aside() {
         let old = "one\n".to_owned() + &"kept for a person\n".repeat(100_000);
         let (dir, path) = log_with(&old);
@@ -227,7 +242,7 @@ mod tests {
         assert!(findings[0].starts_with("CUT BY SOMEBODY ELSE"), "{findings:?}");
         assert_eq!(fs::read_to_string(&path).unwrap(), "one\nthree\n");
 
-        let gone = LogFile { inode: u64::MAX, ..log };
+        let gone = LogFile { inode: u64::MAX, bytes: 80, ..log };
         let findings = try_complete(dir.path(), Some(gone), b"four\n").unwrap();
         assert!(findings[0].starts_with("MISSING"), "{findings:?}");
         assert_eq!(fs::read_to_string(&path).unwrap(), "one\nthree\nfour\n");

@@ -172,7 +172,7 @@ fn images_of_lives(seed: u64, images_max: u64) -> u64 {
 
 #[test]
 fn no_loss_of_power_takes_what_is_certain_or_brings_what_never_was() {
-    let images: u64 = (0..16).map(|seed| images_of_lives(seed, 4)).sum();
+    let images: u64 = (0..6).map(|seed| images_of_lives(seed, 3)).sum();
     assert!(images > 1000, "{images}");
 }
 

@@ -94,8 +94,10 @@ impl Journal {
         let (file, length) = self.place(at);
         let mut files = self.files.clone();
         files.get_mut(&file).expect("it is there").truncate(length);
-        let is_last = files.keys().next_back() == Some(&file);
-        self.check(&files, !is_last, &format!("segment {file} ends at {length}"));
+        // Only the head of the next one tells where a segment ended.
+        let is_begun = |(number, bytes): (&u64, &Vec<u8>)| *number > file && bytes.iter().any(|b| *b != 0);
+        let has_next = self.files.iter().any(is_begun);
+        self.check(&files, has_next, &format!("segment {file} ends at {length}"));
         files.retain(|number, _| *number <= file);
         self.check(&files, false, &format!("the journal ends at {length} of segment {file}"));
     }
@@ -114,7 +116,7 @@ fn a_rotten_bit_or_a_missing_end_is_never_taken_for_something_else() {
     let journal = Journal::write();
     let mut files = journal.files.clone();
     let mut dice = SmallRng::seed_from_u64(1);
-    for _ in 0..300 {
+    for _ in 0..100 {
         journal.check_bit(&mut files, dice.random_range(0..journal.bytes() * 8));
         journal.check_end(dice.random_range(0..journal.bytes()));
     }

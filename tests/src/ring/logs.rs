@@ -181,13 +181,22 @@ impl Ring {
         }
     }
 
-    /// Waits until these hosts have all that was sent, and asserts that each of the texts stands in each log once
-    /// and that the logs hold the same lines.
+    /// Waits until each of these texts stands in the log of each of these hosts, and asserts that it does so once and
+    /// that the logs hold the same lines. A fence behind them shows what comes too often, too.
     ///
     /// # Panics
     /// If that is not so.
     #[track_caller]
     pub fn assert_each_once(&self, hosts: &[usize], wanted: &[String]) {
+        let has_all = |host| {
+            let log = self.all_access_logs(host);
+            let counts = counts(&log);
+            wanted.iter().all(|text| counts.contains_key(text.as_str()))
+        };
+        for &host in hosts {
+            // If it does not come true, what is missing is named below.
+            comes_true(|| has_all(host));
+        }
         self.fence(hosts);
         for &host in hosts {
             let log = self.all_access_logs(host);

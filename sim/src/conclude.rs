@@ -1,0 +1,96 @@
+//! The end of a run: the faults stop, everything heals, and within a bound all logs must have all.
+
+use crate::event::{Event, MILLI, SECOND};
+use crate::host::Ending;
+use crate::outcome::Outcome;
+use crate::world::World;
+
+impl World {
+    pub(crate) fn conclude(mut self) -> Outcome {
+        self.heal_all();
+        let began = self.now;
+        let bound = began + u64::from(self.scenario.converge_seconds) * SECOND;
+        let mut quiet = 0;
+        while self.checks.broken.is_none() && quiet < 3 && self.now < bound {
+            self.run_until(self.now + 500 * MILLI);
+            let all_run = self.hosts.iter().all(crate::host::Host::runs);
+            let is_over = all_run && !self.anybody_waits() && self.checks.missing().is_none();
+            quiet = if is_over { quiet + 1 } else { 0 };
+        }
+        self.check_end(quiet < 3);
+        let void = self.is_void();
+        Outcome {
+            broken: self.checks.broken,
+            void,
+            counts: self.counts,
+            virtual_us: self.now,
+            hash: self.trace.hash(),
+        }
+    }
+
+    fn heal_all(&mut self) {
+        self.is_calm = true;
+        self.healed = self.cut;
+        self.cuts.iter_mut().flatten().for_each(|cut| *cut = 0);
+        self.unpark(|_| true);
+        for place in 0..self.scenario.hosts {
+            let host = &mut self.hosts[usize::from(place)];
+            (host.mood, host.doom) = (crate::host::Mood::default(), None);
+            host.paused_until = host.paused_until.min(self.now);
+            host.clock.skew = 0;
+            if !host.runs() {
+                let life = host.life;
+                let at = self.now + self.dice.faults.between(0, SECOND);
+                self.queue.add(at, Event::Start { host: place, life });
+            }
+        }
+        self.trace.note(self.now, || "all is well from here on".to_owned());
+    }
+
+    fn check_end(&mut self, is_late: bool) {
+        if self.checks.broken.is_some() {
+            return;
+        }
+        if is_late && self.anybody_waits() {
+            self.checks.fail(self.now, "clients wait for answers without end".to_owned());
+        }
+        if is_late && !self.hosts.iter().all(crate::host::Host::runs) {
+            self.checks.fail(self.now, "a host does not start".to_owned());
+        }
+        self.check_accounts();
+        self.checks.conclude(self.now);
+        // What recovery makes of all that must be the same logs.
+        for place in 0..self.scenario.hosts {
+            if self.checks.broken.is_none() && self.hosts[usize::from(place)].runs() {
+                self.end(place, Ending::Killed);
+                self.start(place);
+            }
+        }
+        self.checks.conclude(self.now);
+    }
+
+    /// P7: told = logged + repeats + given up + missing, and nothing is missing now.
+    fn check_accounts(&mut self) {
+        for host in &self.hosts {
+            let Some(node) = &host.node else { continue };
+            for status in node.streams_status() {
+                let sum = status.logged + status.repeats + status.given_up + status.missing;
+                if sum != status.told {
+                    let what = format!("{}: {status:?} does not add up (P7)", host.name);
+                    return self.checks.fail(self.now, what);
+                }
+            }
+            if !node.is_balanced() {
+                return self.checks.fail(self.now, format!("{} is not balanced (P7)", host.name));
+            }
+        }
+    }
+
+    fn is_void(&self) -> Option<String> {
+        let least = u64::from(self.scenario.clients.answered_min);
+        if self.counts.answered < least {
+            return Some(format!("{} messages were answered, {least} are the least", self.counts.answered));
+        }
+        self.faults_missing().map(|fault| format!("no {fault} has happened"))
+    }
+}

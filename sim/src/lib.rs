@@ -1,0 +1,39 @@
+//! Whole rings of the real [`pzog::Node`] in one thread, with everything around it by seed: a network that cuts
+//! and stalls, disks that lose what was not synced, clocks that are turned, processes that end between any two
+//! outputs, and clients that repeat at other hosts what was not answered. Virtual time; no thread, no wall clock.
+//!
+//! | module | its job |
+//! | --- | --- |
+//! | `scenario` | what a run is made of, as data |
+//! | `world`, `event` | what happens next |
+//! | `host`, `life`, `perform` | processes: how they begin, what they do, how they end |
+//! | `network`, `disk`, `clock`, `clients` | what is around them |
+//! | `faults` | what goes wrong |
+//! | `checks`, `logs`, `conclude` | what must hold: P1 to P7 |
+//! | `dice`, `trace`, `outcome` | chance by seed; what happened; what came of it |
+//!
+//! The same scenario, seed and build do the same, byte for byte: a failure is replayed with `--trace`.
+
+mod checks;
+mod clients;
+mod clock;
+mod conclude;
+mod dice;
+mod disk;
+mod event;
+mod faults;
+mod host;
+mod life;
+mod logs;
+mod network;
+mod outcome;
+mod perform;
+mod scenario;
+mod trace;
+mod world;
+
+pub use faults::{FAULTS, Fault};
+pub use outcome::{Counts, Outcome};
+pub use scenario::Scenario;
+pub use trace::Tracing;
+pub use world::simulate;
