@@ -1,6 +1,6 @@
 #![no_main]
 
-#[allow(dead_code, reason = "the other targets use the rest")]
+#[allow(dead_code, unused_imports, reason = "the other targets use the rest")]
 #[path = "../../pzog/tests/fuzz/bodies/mod.rs"]
 mod bodies;
 

@@ -113,8 +113,8 @@ impl Host {
 
     /// Brings all to the disk at once.
     fn sync(&mut self) {
-        self.apply(Event::SyncBegun);
-        self.apply(Event::SyncEnded);
+        self.apply(&Event::SyncBegun);
+        self.apply(&Event::SyncEnded);
         self.history.certain = self.history.lines.len();
     }
 
@@ -130,7 +130,7 @@ impl Host {
         match dice.random_range(0..4) {
             0 if self.syncing.is_some() => {
                 let covered = self.syncing.take().unwrap_or_default();
-                self.apply(Event::SyncEnded);
+                self.apply(&Event::SyncEnded);
                 self.history.certain = self.history.certain.max(covered);
                 self.turn(now, &mut [], |_| Input::Synced);
             }
@@ -152,7 +152,7 @@ impl Host {
         let Some(Prepare { segment, bytes }) = self.prepare.take() else { return };
         let mut file = self.used.pop().filter(|_| dice.random_bool(0.7)).unwrap_or_default();
         file.resize(bytes as usize, 0);
-        self.apply(Event::Made { file: segment, bytes: file });
+        self.apply(&Event::Made { file: segment, bytes: file });
         self.turn(now, &mut [], |_| Input::Prepared { ok: true });
     }
 
@@ -211,7 +211,7 @@ impl Host {
         let bytes: Vec<u8> = out.append.iter().flat_map(|piece| out.bytes(*piece, input)).copied().collect();
         if !bytes.is_empty() {
             let (file, offset) = (out.append_at.segment, out.append_at.offset);
-            self.apply(Event::Write(Write { file, offset, bytes }));
+            self.apply(&Event::Write(Write { file, offset, bytes }));
         }
         out.send.iter().for_each(|(_, slice)| self.sent.extend_from_slice(out.bytes(*slice, input)));
         for (_, slice) in &out.answer {
@@ -222,7 +222,7 @@ impl Host {
         }
         if out.sync {
             self.syncing = Some(self.history.lines.len());
-            self.apply(Event::SyncBegun);
+            self.apply(&Event::SyncBegun);
         }
         if out.mark {
             self.marking = Some(self.history.lines.len());
@@ -230,7 +230,7 @@ impl Host {
         self.prepare = out.prepare.or(self.prepare);
         for file in &out.release {
             self.used.extend(self.disk.now().get(file).cloned());
-            self.apply(Event::Removed { file: *file });
+            self.apply(&Event::Removed { file: *file });
         }
         self.reads.extend(&out.read);
         self.wake_at = out.wake_at;
@@ -240,12 +240,12 @@ impl Host {
     }
 
     /// Something happens to the disk: whatever a loss of power would leave then is looked at.
-    fn apply(&mut self, event: Event) {
-        if let (Event::Write(write), true) = (&event, self.looks.max > 0) {
+    fn apply(&mut self, event: &Event) {
+        if let (Event::Write(write), true) = (event, self.looks.max > 0) {
             let cut = self.looks.dice.random_range(0..write.bytes.len());
             self.look(Some((write, cut)));
         }
-        self.disk.apply(&event);
+        self.disk.apply(event);
         self.look(None);
     }
 
