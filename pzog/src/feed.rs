@@ -206,7 +206,7 @@ impl Node {
         self.reads = self.reads.wrapping_add(1);
         let id = self.reads;
         out.read.push(Read { id, at, bytes });
-        let cursor = Cursor { at, bytes: SERVE_BYTES, reading: Some(id), restart: false };
+        let cursor = Cursor { at, bytes, reading: Some(id), restart: false };
         self.links[host.index()].feeds.cursor = Some(cursor);
     }
 
@@ -274,6 +274,7 @@ impl Node {
         out: &mut Outputs,
     ) -> Cursor {
         let base = cursor.at;
+        let asked = core::mem::replace(&mut cursor.bytes, SERVE_BYTES);
         let mut at = 0;
         while at < bytes.len() {
             match frame::read(base.segment, base.offset, bytes, at) {
@@ -293,7 +294,8 @@ impl Node {
             }
         }
         cursor.at = Place { offset: base.offset + at as u32, ..base };
-        if at == 0 && cursor.bytes <= bytes.len() as u32 {
+        let more = cursor.bytes.min(self.journal.bytes_behind(base)) > asked && bytes.len() as u32 == asked;
+        if at == 0 && !more {
             cursor.at = self.passed_damage(base, out); // nothing was read at all
         }
         cursor

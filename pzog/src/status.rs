@@ -229,7 +229,7 @@ impl Node {
         let Some(at) = self.finds.iter().position(|find| find.reading == id) else { return };
         let mut find = self.finds.swap_remove(at);
         let base = find.at;
-        find.bytes = SERVE_BYTES;
+        let asked = core::mem::replace(&mut find.bytes, SERVE_BYTES).min(self.journal.bytes_behind(base));
         let mut at = 0;
         while at < bytes.len() {
             match frame::read(base.segment, base.offset, bytes, at) {
@@ -245,7 +245,8 @@ impl Node {
             }
         }
         find.at = Place { offset: base.offset + at as u32, ..base };
-        if at == 0 && find.bytes <= bytes.len().max(SERVE_BYTES as usize) as u32 {
+        let more = find.bytes.min(self.journal.bytes_behind(base)) > asked && bytes.len() as u32 == asked;
+        if at == 0 && !more {
             find.at = self.journal.next_known(base); // it cannot be read
         }
         self.read_on(find, out);

@@ -142,6 +142,7 @@ impl Stream {
 
     /// Numbers that were taken for logged, and are to be fetched again.
     pub(crate) fn add_hole(&mut self, numbers: Numbers) {
+        let numbers = Numbers { to: numbers.to.min(self.journaled), ..numbers };
         let mut from = numbers.from;
         let mut holes = Vec::new();
         for hole in self.holes.drain(..) {

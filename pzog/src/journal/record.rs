@@ -95,6 +95,11 @@ impl Line<'_> {
                 let (journaled, logged, repeats, given_up) = (n()?, n()?, n()?, n()?);
                 let named = n()? == 1;
                 let holes = ranges(words)?;
+                let lacking: u64 = holes.iter().map(|hole| hole.count()).sum();
+                let all = logged.checked_add(repeats)?.checked_add(given_up)?.checked_add(lacking)?;
+                if all != journaled || holes.last().is_some_and(|hole| hole.to > journaled) {
+                    return None;
+                }
                 Some(Line::Stream(StreamLine { name, journaled, logged, repeats, given_up, named, holes }))
             }
             b"T" => {
@@ -127,10 +132,14 @@ fn number20(digits: &[u8]) -> Option<u64> {
 }
 
 fn ranges<'a>(words: impl Iterator<Item = &'a [u8]>) -> Option<Vec<Numbers>> {
+    let mut last = 0;
     words
         .map(|word| {
             let dash = memchr::memchr(b'-', word)?;
-            Some(Numbers { from: number(&word[..dash])?, to: number(&word[dash + 1..])? })
+            let (from, to) = (number(&word[..dash])?, number(&word[dash + 1..])?);
+            let is_next = last < from && from <= to;
+            last = to;
+            is_next.then_some(Numbers { from, to })
         })
         .collect()
 }
