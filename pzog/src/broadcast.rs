@@ -291,7 +291,6 @@ impl Node {
     /// where there is no other.
     pub(crate) fn publish_targeted(
         &mut self,
-        now: Time,
         to: HostIndex,
         stamp: &Stamp,
         text: &[u8],
@@ -311,12 +310,10 @@ impl Node {
         let line = Slice::Small(Span { start, end: out.small.len() as u32 });
         self.journal.add(line);
         self.streams.get_mut(stream).take(seq, true);
-        self.sync.urgent |= level > Level::Journaled;
-        if to != self.me && self.links[to.index()].up.is_some() {
-            if self.links[to.index()].feeds.get(stream).next == 0 {
-                self.feed(to, stream, seq);
-            }
-            self.feed_live(now, stream, seq, line, out);
+        // It leaves once it is on the disk: nobody else could give it back to us.
+        self.sync.urgent |= to != self.me || level > Level::Journaled;
+        if to != self.me && self.links[to.index()].up.is_some() && !self.links[to.index()].feeds.has(stream) {
+            self.feed(to, stream, seq);
         }
         self.log(&[stamp.as_bytes(), b" ", text], out);
     }

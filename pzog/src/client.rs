@@ -257,7 +257,7 @@ impl Node {
         let stamp = self.stamp(now);
         // Only this host's own disk counts: there is no third host that could have it.
         let level = client.level.unwrap_or(self.settings.ack).min(Level::Synced);
-        self.take_wrapped(now.mono, wrapping, &stamp, text, level, out);
+        self.take_wrapped(wrapping, &stamp, text, level, out);
         self.answer_at(now.mono, conn, client, level, None, out);
         Ok(())
     }
@@ -266,7 +266,6 @@ impl Node {
     /// this host.
     pub(crate) fn take_wrapped(
         &mut self,
-        now: Time,
         wrapping: u8,
         stamp: &Stamp,
         text: &[u8],
@@ -279,9 +278,9 @@ impl Node {
             // It will never say what it has: it gets this once, now.
             Some(conn) if to != self.me && self.links[to.index()].up.is_none() => {
                 put_version_1(conn, text, out);
-                self.publish_targeted(now, self.me, stamp, text, level, out);
+                self.publish_targeted(self.me, stamp, text, level, out);
             }
-            _ => self.publish_targeted(now, to, stamp, text, level, out),
+            _ => self.publish_targeted(to, stamp, text, level, out),
         }
     }
 

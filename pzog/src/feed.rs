@@ -59,6 +59,10 @@ impl Feeds {
         self.feeds.get(stream as usize).copied().unwrap_or_default()
     }
 
+    pub(crate) fn has(&self, stream: u32) -> bool {
+        self.get(stream).next > 0
+    }
+
     fn get_mut(&mut self, stream: u32) -> &mut Feed {
         let at = stream as usize;
         if at >= self.feeds.len() {
@@ -161,8 +165,30 @@ impl Node {
     }
 
     /// The last number of a stream that may be sent to a host.
-    fn sendable(&self, stream: u32) -> u64 {
-        if stream == OWN { self.own.sendable } else { self.streams.get(stream).journaled }
+    pub(crate) fn sendable(&self, stream: u32) -> u64 {
+        let state = self.streams.get(stream);
+        match stream {
+            OWN => self.own.sendable,
+            _ if self.is_own_addressed(stream) => state.synced,
+            _ => state.journaled,
+        }
+    }
+
+    /// Whether a stream is of this host's messages for another one, in this life: they leave once they are on the
+    /// disk.
+    fn is_own_addressed(&self, stream: u32) -> bool {
+        let name = self.streams.get(stream).name;
+        stream != OWN && name.origin == self.me && name.incarnation == self.incarnation
+    }
+
+    /// A sync has raised a watermark: what waited for that leaves.
+    pub(crate) fn feed_synced(&mut self, stream: u32) {
+        let addressee = self.streams.get(stream).name.addressee;
+        if let (true, Some(to)) = (self.is_own_addressed(stream), addressee) {
+            let feeds = &mut self.links[to.index()].feeds;
+            feeds.lagging = true;
+            feeds.cursor.iter_mut().for_each(|cursor| cursor.restart = true);
+        }
     }
 
     /// The streams of a host that lag.

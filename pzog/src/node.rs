@@ -357,7 +357,10 @@ impl Node {
         self.journal.sync_ends();
         let mut raised = core::mem::take(&mut self.raised);
         self.streams.sync_ends(|stream| raised.push(stream));
-        raised.drain(..).for_each(|stream| self.watermark_rose(now, stream));
+        for stream in raised.drain(..) {
+            self.watermark_rose(now, stream);
+            self.feed_synced(stream);
+        }
         self.raised = raised;
         self.sync_own_ends(now, out);
     }

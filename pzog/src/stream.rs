@@ -163,7 +163,8 @@ impl Stream {
     /// records that cannot be read any more.
     pub(crate) fn is_certain(&mut self, upto: u64, holes: &[Numbers]) {
         if upto > self.journaled {
-            self.holes.extend(holes.iter().filter(|hole| hole.from > self.journaled));
+            let are_missing = |hole: &&Numbers| hole.from > self.journaled && hole.to <= upto;
+            self.holes.extend(holes.iter().filter(are_missing));
             self.journaled = upto;
         }
         let mut kept = Vec::new();
@@ -179,7 +180,7 @@ impl Stream {
 
     /// Which of the numbers that are here were repeats is not known any more.
     fn recount(&mut self) {
-        let here = (self.journaled - self.missing(0)).saturating_sub(self.given_up);
+        let here = self.journaled.saturating_sub(self.missing(0) + self.given_up);
         self.repeats = self.repeats.min(here);
         self.logged = here - self.repeats;
     }
