@@ -220,6 +220,7 @@ impl Node {
             return Err(Refusal::TimeOff);
         }
         text::check(text).map_err(Refusal::Text)?;
+        let stamp = if planted!(OwnTime) { self.stamp(now) } else { stamp };
         let level = client.level.unwrap_or(self.settings.ack);
         let next = At { stream: OWN, seq: self.streams.get(OWN).journaled + 1 };
         let noted = numbered.map_or(Noted::New, |numbered| {
@@ -300,7 +301,7 @@ impl Node {
             return Err(Refusal::SessionKnown);
         }
         self.give_token(client, hello.token, conn, out);
-        client.session = Some(Numbering { token: hello.token, session, next: hello.next.unwrap_or(1) });
+        client.session = Some(Numbering { token: hello.token, session, next: hello.next.filter(|_| !planted!(NextIgnored)).unwrap_or(1) });
         client.level = hello.ack;
         self.answer(conn, client, alloc::format!("OK {known_upto}\r\n").as_bytes(), out);
         Ok(())
@@ -334,7 +335,9 @@ impl Node {
         out: &mut Outputs,
     ) {
         self.counters.refused += 1;
-        out.report_refused(Source::Conn(conn), refusal, line);
+        if !planted!(RefusalUnreported) {
+            out.report_refused(Source::Conn(conn), refusal, line);
+        }
         let text = alloc::format!("ERR {} {refusal}\r\n", refusal.code());
         self.answer(conn, client, text.as_bytes(), out);
         if refusal.code() == 300 {

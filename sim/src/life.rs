@@ -87,7 +87,9 @@ impl World {
             self.trace.note(self.now, || format!("{} error.log  {finding}", host.name));
             self.checks.found(place, finding, self.now);
         }
-        host.disk.seal();
+        if !planted!(NoSyncAtStart) {
+            host.disk.seal();
+        }
         if crash_after == Some(0) {
             return self.crash(place);
         }
@@ -139,8 +141,10 @@ impl World {
                     self.checks.fail(self.now, what);
                     return None;
                 }
-                log.truncate(marked.bytes as usize);
-                self.checks.cut(place, at, marked.bytes as usize);
+                if !planted!(LogNotCut) {
+                    log.truncate(marked.bytes as usize);
+                    self.checks.cut(place, at, marked.bytes as usize);
+                }
                 // Files begun after the mark hold nothing that is certain.
                 host.disk.logs[at].bytes.extend_from_slice(&lines);
                 host.log = at;
