@@ -275,6 +275,7 @@ impl Node {
         out: &mut Outputs,
     ) {
         self.counters.taken += 1;
+        let wrapping = if planted!(WrongHop) { wrapping + 1 } else { wrapping };
         let to = if wrapping > 0 { next_hop_of_client(&self.ring, self.me, wrapping) } else { self.me };
         match self.links[to.index()].version_1 {
             // It will never say what it has: it gets this once, now.
@@ -301,7 +302,11 @@ impl Node {
             return Err(Refusal::SessionKnown);
         }
         self.give_token(client, hello.token, conn, out);
-        client.session = Some(Numbering { token: hello.token, session, next: hello.next.filter(|_| !planted!(NextIgnored)).unwrap_or(1) });
+        client.session = Some(Numbering {
+            token: hello.token,
+            session,
+            next: hello.next.filter(|_| !planted!(NextIgnored)).unwrap_or(1),
+        });
         client.level = hello.ack;
         self.answer(conn, client, alloc::format!("OK {known_upto}\r\n").as_bytes(), out);
         Ok(())

@@ -254,7 +254,9 @@ impl Node {
     fn forget_told(&mut self, host: HostIndex) {
         let link = &mut self.links[host.index()];
         link.told_before = link.told(OWN);
-        link.told.clear();
+        if !planted!(WatermarkAsMax) {
+            link.told.clear();
+        }
         link.told_to.clear();
     }
 

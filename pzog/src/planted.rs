@@ -52,9 +52,9 @@ pub enum Bug {
     RefusalUnreported,
     /// The time of a client's message is the host's.
     OwnTime,
-    /// Streams for one host are for all.
-    AddressedToAll,
-    /// A repeat counts as logged.
+    /// A wrapped line goes one host too far.
+    WrongHop,
+    /// A repeat is not counted.
     Miscounted,
     /// A slow connection is written to as any other.
     NeverBlocked,
@@ -94,7 +94,7 @@ impl Bug {
         Bug::GoneAtOnce,
         Bug::RefusalUnreported,
         Bug::OwnTime,
-        Bug::AddressedToAll,
+        Bug::WrongHop,
         Bug::Miscounted,
         Bug::NeverBlocked,
         Bug::NextIgnored,

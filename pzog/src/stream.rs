@@ -122,7 +122,8 @@ impl Stream {
             }
             _ => self.journaled = seq,
         }
-        *(if logged || planted!(Miscounted) { &mut self.logged } else { &mut self.repeats }) += 1;
+        *(if logged { &mut self.logged } else { &mut self.repeats }) +=
+            u64::from(logged || !planted!(Miscounted));
     }
 
     /// Passes over all that is missing up to a number.

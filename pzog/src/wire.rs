@@ -164,7 +164,7 @@ pub(crate) enum BadStream {
 impl StreamName {
     /// Whether a host may have something of it.
     pub(crate) fn is_for(&self, host: HostIndex) -> bool {
-        self.addressee.is_none_or(|to| to == host || self.origin == host || planted!(AddressedToAll))
+        self.addressee.is_none_or(|to| to == host || self.origin == host)
     }
 
     /// Reads `<origin>/<incarnation>` or `<origin>><addressee>/<incarnation>`.

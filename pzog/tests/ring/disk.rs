@@ -38,9 +38,11 @@ const INODE: u64 = 1;
 
 impl Disk {
     pub(crate) fn append(&mut self, at: Place, bytes: &[u8]) -> Result<(), String> {
-        let segment = self.written.journal.get_mut(&at.segment).ok_or("appends to a segment that is not there")?;
+        let segment =
+            self.written.journal.get_mut(&at.segment).ok_or("appends to a segment that is not there")?;
         let offset = at.offset as usize;
-        let place = segment.get_mut(offset..offset + bytes.len()).ok_or("appends beyond the end of a segment")?;
+        let place =
+            segment.get_mut(offset..offset + bytes.len()).ok_or("appends beyond the end of a segment")?;
         place.copy_from_slice(bytes);
         Ok(())
     }

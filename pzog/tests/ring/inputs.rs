@@ -99,7 +99,11 @@ fn act(world: &mut World, dice: &mut SmallRng, strangers: &mut Vec<String>) {
 
 /// What came of some bytes on a port: access.log, error.log, the answers.
 fn outcome(port: Port, bytes: &[u8], mut dice: Option<SmallRng>) -> (Vec<u8>, Vec<String>, Vec<String>) {
-    let mut world = World::new(&["MV", "PA", "G"], Scheme::Receiver, Settings { segment_bytes: 1 << 20, ..Settings::default() });
+    let mut world = World::new(
+        &["MV", "PA", "G"],
+        Scheme::Receiver,
+        Settings { segment_bytes: 1 << 20, ..Settings::default() },
+    );
     world.start(0);
     world.settle();
     world.connect("stranger", 0, port);

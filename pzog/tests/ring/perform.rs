@@ -71,9 +71,11 @@ impl World {
 
     fn append(&mut self, host: usize, out: &Outputs, input: &[u8]) {
         let bytes: Vec<u8> = out.append.iter().flat_map(|piece| out.bytes(*piece, input)).copied().collect();
-        if let Err(what) = self.hosts[host].disk.append(out.append_at, &bytes).or_else(|what| {
-            if bytes.is_empty() { Ok(()) } else { Err(what) }
-        }) {
+        if let Err(what) = self.hosts[host]
+            .disk
+            .append(out.append_at, &bytes)
+            .or_else(|what| if bytes.is_empty() { Ok(()) } else { Err(what) })
+        {
             let name = self.hosts[host].name.clone();
             self.misuse(format!("{name} {what}: {:?}", out.append_at));
         }

@@ -24,7 +24,11 @@ struct Chaos {
 impl Chaos {
     fn new(hosts: usize, scheme: Scheme, seed: u64) -> Chaos {
         // Nobody is told PENDING: with these times every message comes to every host before that.
-        let settings = Settings { segment_bytes: 64 << 10, ack_timeout: Duration::from_secs(600), ..Settings::default() };
+        let settings = Settings {
+            segment_bytes: 64 << 10,
+            ack_timeout: Duration::from_secs(600),
+            ..Settings::default()
+        };
         let world = World::new(&NAMES[..hosts], scheme, settings);
         let dice = SmallRng::seed_from_u64(seed);
         Chaos { world, dice, clients: vec![Vec::new(); hosts], texts: Vec::new() }

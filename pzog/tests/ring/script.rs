@@ -93,7 +93,8 @@ impl Runner {
             Some(other) => return Err(format!("no way to connect {other:?}").into()),
         };
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
-        self.world = World::new(&names, scheme, Settings { connect, segment_bytes: 1 << 20, ..Settings::default() });
+        self.world =
+            World::new(&names, scheme, Settings { connect, segment_bytes: 1 << 20, ..Settings::default() });
         Ok(())
     }
 
@@ -251,6 +252,7 @@ fn duration(text: &str) -> Result<Duration, Box<dyn Error>> {
 test_each_file::test_each_path! { for ["txt"] in "./pzog/tests/scripts" as scripts => run }
 
 fn run([path]: [&Path; 1]) {
-    let world = World::new(&["MV"], Scheme::Receiver, Settings { segment_bytes: 1 << 20, ..Settings::default() });
+    let world =
+        World::new(&["MV"], Scheme::Receiver, Settings { segment_bytes: 1 << 20, ..Settings::default() });
     goldenscript::run(&mut Runner { world }, path).expect("the script runs, and no rule is broken");
 }

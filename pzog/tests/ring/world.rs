@@ -107,7 +107,10 @@ impl World {
         self.hosts[host].reads_clients = true;
         let size = self.settings.segment_bytes;
         let recovered = self.hosts[host].disk.recover(&identity.ring, me, size);
-        recovered.findings().iter().for_each(|finding| self.note(&format!("{} finds {finding}", self.hosts[host].name)));
+        recovered
+            .findings()
+            .iter()
+            .for_each(|finding| self.note(&format!("{} finds {finding}", self.hosts[host].name)));
         self.hosts[host].node = Some(Node::new(identity, self.settings, recovered));
         let log = self.hosts[host].disk.log_file();
         self.give(host, Input::LogOpened { log });
