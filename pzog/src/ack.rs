@@ -182,13 +182,20 @@ impl Node {
         let here = self.sync.synced >= awaited.written;
         let needed = match awaited.level {
             Level::Journaled => return Progress::Reached,
+            _ if planted!(AnswerBeforeSync) => return Progress::Reached,
             Level::Synced if here => return Progress::Reached,
             // Whatever the level, this host's own disk comes first; the end of the sync calls again.
             _ if !here => return Progress::Waiting(None),
             Level::Synced | Level::Majority => self.ring.len() / 2 + 1,
             Level::All => self.ring.len(),
         };
-        let has = |at: At| self.links.iter().filter(|l| l.told(at.stream).synced >= at.seq).count();
+        let has = |at: At| {
+            let told = |l: &&crate::link::Link| {
+                l.told(at.stream).synced >= at.seq
+                    || (planted!(LevelsCountJournaled) && l.told(at.stream).journaled >= at.seq)
+            };
+            self.links.iter().filter(told).count()
+        };
         let others = awaited.at.map_or(0, has);
         let overdue_at = awaited.since + self.settings.ack_timeout;
         match 1 + others {

@@ -138,6 +138,7 @@ impl Node {
         let own = Numbers { from, to: self.streams.get(OWN).journaled };
         let must_sync = core::mem::take(&mut self.own.must_sync);
         self.sync.urgent |= must_sync;
+        let must_sync = must_sync && !planted!(SentBeforeSync);
         if must_sync || from > self.own.sendable + 1 {
             self.own.held_next.extend_from_slice(&out.own[usize::from(self.own.wrapping)]);
         } else {

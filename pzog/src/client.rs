@@ -220,6 +220,7 @@ impl Node {
             return Err(Refusal::TimeOff);
         }
         text::check(text).map_err(Refusal::Text)?;
+        let stamp = if planted!(OwnTime) { self.stamp(now) } else { stamp };
         let level = client.level.unwrap_or(self.settings.ack);
         let next = At { stream: OWN, seq: self.streams.get(OWN).journaled + 1 };
         let noted = numbered.map_or(Noted::New, |numbered| {
@@ -273,6 +274,7 @@ impl Node {
         out: &mut Outputs,
     ) {
         self.counters.taken += 1;
+        let wrapping = if planted!(WrongHop) { wrapping + 1 } else { wrapping };
         let to = if wrapping > 0 { next_hop_of_client(&self.ring, self.me, wrapping) } else { self.me };
         match self.links[to.index()].version_1 {
             // It will never say what it has: it gets this once, now.
@@ -299,7 +301,11 @@ impl Node {
             return Err(Refusal::SessionKnown);
         }
         self.give_token(client, hello.token, conn, out);
-        client.session = Some(Numbering { token: hello.token, session, next: hello.next.unwrap_or(1) });
+        client.session = Some(Numbering {
+            token: hello.token,
+            session,
+            next: hello.next.filter(|_| !planted!(NextIgnored)).unwrap_or(1),
+        });
         client.level = hello.ack;
         self.answer(conn, client, alloc::format!("OK {known_upto}\r\n").as_bytes(), out);
         Ok(())
@@ -333,7 +339,9 @@ impl Node {
         out: &mut Outputs,
     ) {
         self.counters.refused += 1;
-        out.report_refused(Source::Conn(conn), refusal, line);
+        if !planted!(RefusalUnreported) {
+            out.report_refused(Source::Conn(conn), refusal, line);
+        }
         let text = alloc::format!("ERR {} {refusal}\r\n", refusal.code());
         self.answer(conn, client, text.as_bytes(), out);
         if refusal.code() == 300 {

@@ -114,7 +114,9 @@ impl Node {
             let former = self.streams.open(StreamName { incarnation, ..name }, &self.ring);
             let Some(former) = former.filter(|former| *former != stream) else { continue };
             self.streams.get_mut(former).named = true;
-            if self.streams.get(former).lacking() <= last {
+            let lacking = self.streams.get(former).lacking();
+            let waits = lacking <= last || (planted!(ExactPredecessor) && lacking > last + 1);
+            if waits && !planted!(NoPredecessor) {
                 self.wait_for(now, stream, former, last, out);
                 may_begin = false;
             }
@@ -198,7 +200,7 @@ impl Node {
             Noted::Repeat(known) if is_refill => known.is_some_and(|known| known != at),
             Noted::Repeat(_) => {
                 self.counters.repeats += 1;
-                true
+                !planted!(RepeatLogged)
             }
             Noted::Conflict => {
                 self.counters.repeats += 1;

@@ -409,7 +409,13 @@ impl Node {
         let stream = self.streams.find(name).filter(|_| is_allowed);
         match stream {
             Some(OWN) => self.serve_directly(now, host, from),
-            Some(stream) => self.feed(host, stream, from),
+            Some(stream) => {
+                self.feed(host, stream, from);
+                if planted!(FiniteWant) {
+                    let last = self.streams.get(stream).journaled;
+                    self.links[host.index()].feeds.end_at(stream, last);
+                }
+            }
             None => {} // nothing of it is here, and nothing says so
         }
     }
@@ -430,7 +436,7 @@ impl Node {
         let host = self.peers.get_mut(conn).and_then(|p| p.host);
         let Some(link) = host.map(|host| &mut self.links[host.index()]) else { return };
         if link.up.is_some_and(|up| up.conn == conn) {
-            link.feeds.blocked = blocked;
+            link.feeds.blocked = blocked && !planted!(NeverBlocked);
         }
     }
 }

@@ -55,6 +55,20 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+/// Whether a bug is planted (see [`planted`]); never without that feature.
+#[cfg(feature = "planted")]
+macro_rules! planted {
+    ($bug:ident) => {
+        $crate::planted::is_planted($crate::planted::Bug::$bug)
+    };
+}
+#[cfg(not(feature = "planted"))]
+macro_rules! planted {
+    ($bug:ident) => {
+        false
+    };
+}
+
 mod ack;
 mod broadcast;
 mod client;
@@ -67,6 +81,8 @@ pub mod limits;
 mod link;
 pub mod node;
 mod peer;
+#[cfg(feature = "planted")]
+pub mod planted;
 mod relay;
 mod repair;
 pub mod report;

@@ -68,6 +68,10 @@ impl Node {
         }
         self.repair_at = None;
         for stream in (0..self.streams.len()).filter(|s| *s != OWN) {
+            let is_own_past = self.streams.get(stream).name.origin == self.me;
+            if planted!(NoRepair) || (planted!(OwnPastSkipped) && is_own_past) {
+                continue;
+            }
             self.tend_stream(now, stream, out);
         }
     }
@@ -249,7 +253,8 @@ impl Node {
         let origin = state.name.origin;
         let suffices = is_past && origin != self.me && !self.ring.is_retired(origin) && has_answered(origin);
         let all = || self.others().filter(|h| state.name.is_for(*h)).all(has_answered);
-        if !suffices && !all() {
+        let is_hasty = planted!(GoneAtOnce) && !state.want.gone.is_empty();
+        if !suffices && !all() && !is_hasty {
             return None;
         }
         let gone =

@@ -104,7 +104,8 @@ impl Stream {
         match self.holes.first() {
             Some(hole) if seq == hole.from => Arrival::Next,
             Some(hole) if seq > hole.from && seq <= hole.to => Arrival::Ahead,
-            _ if seq <= self.journaled => Arrival::Repeat,
+            _ if seq <= self.journaled && !planted!(DoubleTaken) => Arrival::Repeat,
+            _ if planted!(DoubleTaken) || planted!(GapTaken) => Arrival::Next,
             _ if seq == self.journaled + 1 => Arrival::Next,
             _ => Arrival::Ahead,
         }
@@ -121,7 +122,8 @@ impl Stream {
             }
             _ => self.journaled = seq,
         }
-        *(if logged { &mut self.logged } else { &mut self.repeats }) += 1;
+        *(if logged { &mut self.logged } else { &mut self.repeats }) +=
+            u64::from(logged || !planted!(Miscounted));
     }
 
     /// Passes over all that is missing up to a number.

@@ -141,6 +141,9 @@ impl Node {
 
     /// access.log is another file from now on.
     pub(crate) fn log_opened(&mut self, log: LogFile, out: &mut Outputs) {
+        if planted!(RotationUnmarked) && self.journal.mark.is_some() {
+            return;
+        }
         let mark = self.journal.log_opened(log);
         self.certain_next = self.certain_now();
         self.note_mark(&mark, out);
@@ -191,7 +194,13 @@ impl Node {
             None => true,
             Some(to) => state.name.origin == self.me && to == *host,
         };
-        let told = |host: HostIndex| self.links[host.index()].told(stream).synced;
+        if planted!(ReleaseTooEarly) {
+            return state.synced;
+        }
+        let told = |host: HostIndex| {
+            let told = self.links[host.index()].told(stream);
+            if planted!(ReleaseOnJournaled) { told.journaled } else { told.synced }
+        };
         self.others().filter(claims).map(told).min().unwrap_or(u64::MAX).min(state.synced)
     }
 

@@ -22,6 +22,7 @@ impl Node {
     /// What other hosts are told of a stream: of our own nothing that may not leave yet.
     pub(crate) fn watermark(&self, stream: u32) -> Told {
         let (journaled, synced) = self.streams.get(stream).safe();
+        let synced = if planted!(WatermarkTooHigh) { journaled } else { synced };
         let upto = self.sendable(stream);
         Told { journaled: journaled.min(upto), synced: synced.min(upto) }
     }

@@ -8,7 +8,7 @@ use pzog::time::STAMP_LEN;
 use std::collections::VecDeque;
 
 /// Bytes that may wait on a connection of the ring, however slow its other end: what is in it, and some turns.
-const BACKLOG_MAX: usize = 4 << 20;
+const BACKLOG_MAX: usize = 1 << 20;
 
 /// An answer is on its way to a client for so long, at most.
 const ANSWER_UNDER_WAY: Moment = 2 * SECOND;
@@ -183,7 +183,8 @@ impl Checks {
         if text.starts_with(b"REFUSED 4") {
             self.hosts[usize::from(place)].refusals_reported += 1;
         }
-        let is_loss = text.starts_with(b"GIVEN UP") || text.starts_with(b"RELEASED") || text.starts_with(b"CONFLICT");
+        let is_loss =
+            text.starts_with(b"GIVEN UP") || text.starts_with(b"RELEASED") || text.starts_with(b"CONFLICT");
         if is_error && is_loss && self.given_up.is_none() {
             self.given_up = Some(format!("H{place}: {}", String::from_utf8_lossy(text)));
         }

@@ -94,7 +94,8 @@ impl World {
         let state = &mut self.clients[usize::from(client)];
         (state.side, state.host, state.heard) = (Some(mine), place, now);
         let first = state.unanswered.iter().find_map(|line| line.number).unwrap_or(state.next);
-        let next = if first == 1 && state.unanswered.is_empty() { String::new() } else { format!(" next={first}") };
+        let next =
+            if first == 1 && state.unanswered.is_empty() { String::new() } else { format!(" next={first}") };
         let hello = format!("HELLO {:016x}{next} ack={}\r\n", state.token, state.level.word()).into_bytes();
         let mut bytes = hello.clone();
         state.unanswered.iter().for_each(|line| bytes.extend_from_slice(&line.bytes));
@@ -138,7 +139,8 @@ impl World {
             return self.wrong_line(client);
         }
         let mut text = format!("m{}", self.checks.next_id());
-        let length = if self.dice.clients.chance(0.02) { 511 } else { self.dice.clients.between(0, 40) as usize };
+        let length =
+            if self.dice.clients.chance(0.02) { 511 } else { self.dice.clients.between(0, 40) as usize };
         while text.len() < length {
             text.push(if text.len().is_multiple_of(7) { ' ' } else { 'x' });
         }

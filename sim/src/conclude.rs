@@ -58,6 +58,7 @@ impl World {
             self.checks.fail(self.now, "a host does not start".to_owned());
         }
         self.check_accounts();
+        self.check_lines();
         self.checks.conclude(self.now);
         // What recovery makes of all that must be the same logs.
         for place in 0..self.scenario.hosts {
@@ -83,6 +84,16 @@ impl World {
             if !node.is_balanced() {
                 return self.checks.fail(self.now, format!("{} is not balanced (P7)", host.name));
             }
+        }
+    }
+
+    /// What is sent again and again costs more than it should.
+    fn check_lines(&mut self) {
+        let Some(most) = self.scenario.lines_max else { return };
+        let needed = self.counts.said * (u64::from(self.scenario.hosts) - 1);
+        let ratio = self.counts.data_lines as f64 / needed.max(1) as f64;
+        if ratio > most {
+            self.checks.fail(self.now, format!("hosts received {ratio:.2} lines for each message"));
         }
     }
 

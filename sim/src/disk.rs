@@ -133,6 +133,8 @@ pub(crate) struct Disk {
     /// A rename that is not in the directory on the platter: it was called access.log before.
     renamed: Option<u64>,
     inodes: u64,
+    /// The first segment of this life: syncs cover no earlier one.
+    first: u64,
 }
 
 impl Disk {
@@ -158,7 +160,8 @@ impl Disk {
 
     /// A sync has ended that began when the journal ended there.
     pub(crate) fn sync(&mut self, end: (u64, u32)) {
-        for (number, segment) in self.segments.range_mut(..=end.0) {
+        let first = self.first.min(end.0);
+        for (number, segment) in self.segments.range_mut(first..=end.0) {
             let upto = if *number == end.0 { end.1 as usize } else { segment.written };
             segment.sync(upto);
         }
@@ -219,10 +222,12 @@ impl Disk {
 
     /// All that was written is on the disk.
     pub(crate) fn sync_journal(&mut self) {
-        self.segments.values_mut().for_each(|s| {
-            let written = s.written;
-            s.sync(written);
-        });
+        self.sync((u64::MAX, 0));
+    }
+
+    /// A life begins, with this segment.
+    pub(crate) fn begin_life(&mut self, segment: u64) {
+        self.first = segment;
     }
 
     /// A start: what is there is synced, and nothing more is written to it.
@@ -248,8 +253,11 @@ impl Disk {
     /// Somewhere in what was synced some bytes change. Says whether there was anything.
     pub(crate) fn rot(&mut self, die: &mut Die) -> bool {
         let certain = |s: &Segment| if s.written > 0 { s.synced } else { s.used };
-        let numbers: Vec<u64> = self.segments.iter().filter(|(_, s)| certain(s) > 0).map(|(n, _)| *n).collect();
-        let Some(segment) = die.one_of(&numbers).and_then(|n| self.segments.get_mut(&n)) else { return false };
+        let numbers: Vec<u64> =
+            self.segments.iter().filter(|(_, s)| certain(s) > 0).map(|(n, _)| *n).collect();
+        let Some(segment) = die.one_of(&numbers).and_then(|n| self.segments.get_mut(&n)) else {
+            return false;
+        };
         let certain = certain(segment);
         let at = die.below(certain);
         let end = if die.chance(0.5) { at + 1 } else { ((at / SECTOR + 1) * SECTOR).min(certain) };

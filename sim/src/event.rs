@@ -40,8 +40,14 @@ pub(crate) enum Event {
     /// The time that a node asked for.
     Wake(Process),
     /// A dial reaches the other host.
-    Dial { from: Process, to: u8 },
-    DialFailed { from: Process, to: u8 },
+    Dial {
+        from: Process,
+        to: u8,
+    },
+    DialFailed {
+        from: Process,
+        to: u8,
+    },
     /// Who dialled hears that it is connected.
     Connected(Side),
     /// Bytes, or the end, come to this side.
@@ -50,22 +56,49 @@ pub(crate) enum Event {
     Closed(Side),
     Blocked(Side),
     Drained(Side),
-    Synced { of: Process, segment: u64, offset: u32 },
-    Marked { of: Process, mark: u32 },
-    Prepared { of: Process, segment: u64, bytes: u32 },
-    Read { of: Process, read: Read },
+    Synced {
+        of: Process,
+        segment: u64,
+        offset: u32,
+    },
+    Marked {
+        of: Process,
+        mark: u32,
+    },
+    Prepared {
+        of: Process,
+        segment: u64,
+        bytes: u32,
+    },
+    Read {
+        of: Process,
+        read: Read,
+    },
     /// access.log is renamed; a while later the daemon hears of it.
-    Rename { host: u8 },
+    Rename {
+        host: u8,
+    },
     Reopen(Process),
     /// A host that is down starts.
-    Start { host: u8, life: u32 },
+    Start {
+        host: u8,
+        life: u32,
+    },
     /// A client does the next thing it has in mind.
-    Client { client: u16 },
+    Client {
+        client: u16,
+    },
     /// The next fault of this kind.
     Fault(Fault),
     /// A fault that lasts is over.
-    Heal { from: u8, to: u8, cut: u32 },
-    DiskWorks { host: u8 },
+    Heal {
+        from: u8,
+        to: u8,
+        cut: u32,
+    },
+    DiskWorks {
+        host: u8,
+    },
 }
 
 struct Entry {

@@ -127,9 +127,8 @@ impl World {
 
     /// Kinds of faults that were to happen and did not.
     pub(crate) fn faults_missing(&self) -> Option<&'static str> {
-        let is_missing = |at: &usize| {
-            self.scenario.faults.mean(FAULTS[*at].0).is_some() && self.counts.faults[*at] == 0
-        };
+        let is_missing =
+            |at: &usize| self.scenario.faults.mean(FAULTS[*at].0).is_some() && self.counts.faults[*at] == 0;
         (0..FAULTS.len()).find(is_missing).map(|at| FAULTS[at].1)
     }
 

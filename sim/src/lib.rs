@@ -15,6 +15,20 @@
 //!
 //! The same scenario, seed and build do the same, byte for byte: a failure is replayed with `--trace`.
 
+/// Whether a bug is planted in the driver (see `pzog::planted`).
+#[cfg(feature = "planted")]
+macro_rules! planted {
+    ($bug:ident) => {
+        pzog::planted::is_planted(pzog::planted::Bug::$bug)
+    };
+}
+#[cfg(not(feature = "planted"))]
+macro_rules! planted {
+    ($bug:ident) => {
+        false
+    };
+}
+
 mod checks;
 mod clients;
 mod clock;

@@ -27,7 +27,8 @@ impl World {
             host.disk.lose_power(&mut self.dice.disk);
             self.checks.power_lost(place, since, self.now);
         }
-        let sides: Vec<_> = std::mem::take(&mut self.hosts[usize::from(place)].conns).into_iter().flatten().collect();
+        let sides: Vec<_> =
+            std::mem::take(&mut self.hosts[usize::from(place)].conns).into_iter().flatten().collect();
         sides.into_iter().for_each(|side| self.lose_end(side, ending == Ending::PowerLost));
         let mean = if ending == Ending::Failed { SECOND } else { self.scenario.lasting.down_ms * 1000 };
         let later = if self.is_calm { SECOND } else { self.dice.faults.around(mean).max(10) };
@@ -87,7 +88,9 @@ impl World {
             self.trace.note(self.now, || format!("{} error.log  {finding}", host.name));
             self.checks.found(place, finding, self.now);
         }
-        host.disk.seal();
+        if !planted!(NoSyncAtStart) {
+            host.disk.seal();
+        }
         if crash_after == Some(0) {
             return self.crash(place);
         }
@@ -98,6 +101,7 @@ impl World {
         }
         recovered.unreadable().iter().for_each(|number| drop(host.disk.segments.remove(number)));
         host.disk.prepare(recovered.first_segment(), self.settings.segment_bytes, &mut self.dice.disk);
+        host.disk.begin_life(recovered.first_segment());
         host.log = host.disk.open_log();
         if crash_after == Some(3) {
             return self.crash(place);
@@ -135,12 +139,19 @@ impl World {
             (Some(at), Some(marked)) => {
                 let log = &mut host.disk.logs[at];
                 if (log.bytes.len() as u64) < marked.bytes {
-                    let what = format!("{}: access.log has {} bytes, marked were {}", host.name, log.bytes.len(), marked.bytes);
+                    let what = format!(
+                        "{}: access.log has {} bytes, marked were {}",
+                        host.name,
+                        log.bytes.len(),
+                        marked.bytes
+                    );
                     self.checks.fail(self.now, what);
                     return None;
                 }
-                log.truncate(marked.bytes as usize);
-                self.checks.cut(place, at, marked.bytes as usize);
+                if !planted!(LogNotCut) {
+                    log.truncate(marked.bytes as usize);
+                    self.checks.cut(place, at, marked.bytes as usize);
+                }
                 // Files begun after the mark hold nothing that is certain.
                 host.disk.logs[at].bytes.extend_from_slice(&lines);
                 host.log = at;

@@ -148,5 +148,9 @@ fn cuts(args: &Cuts) -> Result<ExitCode> {
     for (pattern, what) in tally.failures.iter().chain(&tally.voids) {
         println!("  {what}\n    zog-sim cuts --seed {} --pattern {pattern}", args.seed);
     }
-    Ok(if tally.failures.is_empty() && tally.voids.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if tally.failures.is_empty() && tally.voids.is_empty() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }

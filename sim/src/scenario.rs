@@ -27,6 +27,8 @@ pub struct Scenario {
     /// Virtual seconds after which all must have converged.
     #[serde(default = "converge_seconds")]
     pub converge_seconds: u32,
+    /// Data lines that a host may receive for each message, on average.
+    pub lines_max: Option<f64>,
     /// Clients and what they say.
     pub clients: Clients,
     /// The network as it is without faults.
@@ -267,7 +269,10 @@ impl Scenario {
 
     fn check(&self) -> Result<()> {
         ensure!((1..=16).contains(&self.hosts), "hosts: 1 to 16");
-        ensure!(self.clients.count > 0 && self.clients.burst > 0, "clients: at least one, with bursts of one");
+        ensure!(
+            self.clients.count > 0 && self.clients.burst > 0,
+            "clients: at least one, with bursts of one"
+        );
         ensure!(!self.levels()?.is_empty(), "levels: at least one");
         let are_hosts = self.clients.only.iter().chain(&self.other_order).all(|host| *host < self.hosts);
         ensure!(are_hosts, "there are {} hosts, counted from 0", self.hosts);

@@ -276,6 +276,7 @@ impl World {
         let head = pipe.head;
         let mut bytes = std::mem::take(&mut pipe.bytes);
         self.trace.add_bytes(&bytes[head..seen]);
+        self.count_data_lines(port, &bytes[head..seen]);
         let input = match port {
             Port::Ring => Input::PeerLines { conn, bytes: &mut bytes[head..seen] },
             Port::Clients => Input::ClientLines { conn, bytes: &bytes[head..seen] },
@@ -295,6 +296,14 @@ impl World {
         pipe.tidy();
         self.drained(to);
         self.arm_next(to);
+    }
+
+    /// What was kept from before and comes again is counted by its end alone.
+    fn count_data_lines(&mut self, port: Port, bytes: &[u8]) {
+        if port == Port::Ring && self.scenario.lines_max.is_some() {
+            let lines = bytes.split_inclusive(|b| *b == b'\n').filter(|line| line.ends_with(b"\n"));
+            self.counts.data_lines += lines.filter(|line| line[0].is_ascii_digit()).count() as u64;
+        }
     }
 
     fn host_hears_end(&mut self, to: Side, host: u8, conn: pzog::ConnId) {

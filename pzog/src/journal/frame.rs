@@ -125,7 +125,7 @@ impl Unchecked {
     fn is_of(&self, segment: u64, bytes: &[u8]) -> bool {
         let mut hasher = hasher_of(segment);
         self.hash(bytes, &mut hasher);
-        hasher.finalize() == self.check
+        hasher.finalize() == self.check || planted!(CheckIgnored)
     }
 
     fn is_of_former_life(&self, segment: u64, bytes: &[u8]) -> bool {

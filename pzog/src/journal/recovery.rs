@@ -371,7 +371,7 @@ impl Recovery {
     }
 
     fn session(&mut self, stream: u32, data: &Data<'_>) {
-        let Some((token, number)) = data.numbered else { return };
+        let Some((token, number)) = data.numbered.filter(|_| !planted!(SessionsForgotten)) else { return };
         let Some((stamp, text)) = data.logged.split_at_checked(STAMP_LEN + 1) else { return };
         let content = content(&stamp[..STAMP_LEN], text);
         let at = At { stream, seq: data.seq };

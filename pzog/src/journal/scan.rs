@@ -46,7 +46,7 @@ fn scan_sealed(segment: u64, bytes: &[u8], end: u32) -> Scanned {
 fn scan_last(segment: u64, bytes: &[u8]) -> Scanned {
     let Readable { mut frames, gaps, mut end } = readable(segment, bytes);
     let synced = frames.iter().map(|frame| frame.synced).max().unwrap_or_default();
-    if let Some(gap) = gaps.iter().find(|gap| gap.end > synced) {
+    if let Some(gap) = gaps.iter().find(|gap| gap.end > synced && !planted!(TailKept)) {
         end = gap.start.max(synced);
     }
     let dropped = frames.last().filter(|last| last.offset >= end).map(|last| last.payload.end - end);

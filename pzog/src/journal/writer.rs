@@ -234,6 +234,7 @@ impl Journal {
     /// That is done. Returns the mark to be noted.
     pub(crate) fn mark_ends(&mut self, log: LogFile) -> Option<Mark> {
         let place = self.marking.take()?;
+        let place = if planted!(MarkTooFar) { self.end } else { place };
         self.mark = Some(Mark { place, log });
         self.mark
     }

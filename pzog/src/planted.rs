@@ -1,0 +1,118 @@
+//! Bugs to be planted, to see whether tests find them. Only with the feature `planted`, which no product has.
+
+use core::sync::atomic::{AtomicU8, Ordering};
+
+/// A bug that can be planted. What each does stands where `planted!` names it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u8)]
+pub enum Bug {
+    /// `OK` at `synced` and above is said once it is appended.
+    AnswerBeforeSync = 1,
+    /// `majority` and `all` count hosts that have it appended.
+    LevelsCountJournaled,
+    /// Others are told that all that is appended is on the disk.
+    WatermarkTooHigh,
+    /// What a host has told highest counts, not what it has told last.
+    WatermarkAsMax,
+    /// Segments are released once all have told that they have their records appended.
+    ReleaseOnJournaled,
+    /// Segments are released although hosts lack their records.
+    ReleaseTooEarly,
+    /// A first record is taken only if exactly what it names is here.
+    ExactPredecessor,
+    /// A first record is taken whatever is here.
+    NoPredecessor,
+    /// A host does not fetch what its former lives have said.
+    OwnPastSkipped,
+    /// `WANT` is served up to what is there, and not live.
+    FiniteWant,
+    /// A repeat within a session is logged.
+    RepeatLogged,
+    /// Sessions are not recovered from the journal.
+    SessionsForgotten,
+    /// A bad record in the tail is skipped; what follows is taken.
+    TailKept,
+    /// The check of a record is not looked at.
+    CheckIgnored,
+    /// Own messages leave before they are on the disk.
+    SentBeforeSync,
+    /// A message beyond the next one is taken.
+    GapTaken,
+    /// A message that came before is taken again.
+    DoubleTaken,
+    /// A mark claims what was appended after it was begun.
+    MarkTooFar,
+    /// A new access.log is not marked.
+    RotationUnmarked,
+    /// Nobody asks for what is lacking.
+    NoRepair,
+    /// What one host says to be gone is passed over.
+    GoneAtOnce,
+    /// Refused lines are not reported.
+    RefusalUnreported,
+    /// The time of a client's message is the host's.
+    OwnTime,
+    /// A wrapped line goes one host too far.
+    WrongHop,
+    /// A repeat is not counted.
+    Miscounted,
+    /// A slow connection is written to as any other.
+    NeverBlocked,
+    /// The client's next number is not heeded.
+    NextIgnored,
+    /// The journal is appended to, and its sync is only said to have ended.
+    NoSync,
+    /// At the start the journal is not brought to the disk (the simulator's driver does this one).
+    NoSyncAtStart,
+    /// At the start access.log is completed and not cut before (the simulator's driver does this one).
+    LogNotCut,
+}
+
+impl Bug {
+    /// All of them.
+    pub const ALL: [Bug; 30] = [
+        Bug::AnswerBeforeSync,
+        Bug::LevelsCountJournaled,
+        Bug::WatermarkTooHigh,
+        Bug::WatermarkAsMax,
+        Bug::ReleaseOnJournaled,
+        Bug::ReleaseTooEarly,
+        Bug::ExactPredecessor,
+        Bug::NoPredecessor,
+        Bug::OwnPastSkipped,
+        Bug::FiniteWant,
+        Bug::RepeatLogged,
+        Bug::SessionsForgotten,
+        Bug::TailKept,
+        Bug::CheckIgnored,
+        Bug::SentBeforeSync,
+        Bug::GapTaken,
+        Bug::DoubleTaken,
+        Bug::MarkTooFar,
+        Bug::RotationUnmarked,
+        Bug::NoRepair,
+        Bug::GoneAtOnce,
+        Bug::RefusalUnreported,
+        Bug::OwnTime,
+        Bug::WrongHop,
+        Bug::Miscounted,
+        Bug::NeverBlocked,
+        Bug::NextIgnored,
+        Bug::NoSync,
+        Bug::NoSyncAtStart,
+        Bug::LogNotCut,
+    ];
+}
+
+static PLANTED: AtomicU8 = AtomicU8::new(0);
+
+/// Plants a bug in all nodes of this process, in place of the one before.
+pub fn plant(bug: Option<Bug>) {
+    PLANTED.store(bug.map_or(0, |bug| bug as u8), Ordering::Relaxed);
+}
+
+/// Whether this bug is planted.
+#[must_use]
+pub fn is_planted(bug: Bug) -> bool {
+    PLANTED.load(Ordering::Relaxed) == bug as u8
+}
