@@ -119,10 +119,15 @@ fn assert_never_down(ring: &Ring) {
 #[test]
 fn need_20_what_is_sent_faster_than_the_hosts_can_pass_it_on_is_not_dropped() {
     let ring = patient_plan().with_limit("window = 64").start();
-    ring.net().set_around(0, Way::Trickle(300_000));
-    let sent = ring.send(0, &"too fast ".repeat(40), 3_000);
-    ring.net().heal();
-    ring.assert_each_once(&ALL, &sent);
+    // The first is slow enough to be waited for; behind the second 6 MB fill every buffer.
+    for (way, messages) in [(Way::Trickle(300_000), 3_000), (Way::Stalled, 12_000)] {
+        for other in [1, 2] {
+            ring.net().set(0, other, way);
+        }
+        let sent = ring.send(0, &format!("{way:?} {}", "too fast ".repeat(50)), messages);
+        ring.net().heal();
+        ring.assert_each_once(&ALL, &sent);
+    }
     assert_never_down(&ring);
 }
 
