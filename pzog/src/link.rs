@@ -83,9 +83,7 @@ impl Link {
     }
 
     pub(crate) fn set_told(&mut self, stream: u32, told: Told) {
-        let before = if planted!(WatermarkAsMax) { self.told(stream) } else { Told::default() };
-        let (journaled, synced) = (told.journaled.max(before.journaled), told.synced.max(before.synced));
-        set(&mut self.told, stream, Told { journaled, synced });
+        set(&mut self.told, stream, told);
     }
 
     /// What the host was told last of a stream.
@@ -254,9 +252,7 @@ impl Node {
     fn forget_told(&mut self, host: HostIndex) {
         let link = &mut self.links[host.index()];
         link.told_before = link.told(OWN);
-        if !planted!(WatermarkAsMax) {
-            link.told.clear();
-        }
+        link.told.clear();
         link.told_to.clear();
     }
 

@@ -12,8 +12,6 @@ pub enum Bug {
     LevelsCountJournaled,
     /// Others are told that all that is appended is on the disk.
     WatermarkTooHigh,
-    /// What a host has told highest counts, not what it has told last.
-    WatermarkAsMax,
     /// Segments are released once all have told that they have their records appended.
     ReleaseOnJournaled,
     /// Segments are released although hosts lack their records.
@@ -46,8 +44,8 @@ pub enum Bug {
     RotationUnmarked,
     /// Nobody asks for what is lacking.
     NoRepair,
-    /// What one host says to be gone is passed over.
-    GoneAtOnce,
+    /// What hosts told to lack is passed over, however long ago they told it.
+    PassedOverUnheard,
     /// Refused lines are not reported.
     RefusalUnreported,
     /// The time of a client's message is the host's.
@@ -70,11 +68,10 @@ pub enum Bug {
 
 impl Bug {
     /// All of them.
-    pub const ALL: [Bug; 30] = [
+    pub const ALL: [Bug; 29] = [
         Bug::AnswerBeforeSync,
         Bug::LevelsCountJournaled,
         Bug::WatermarkTooHigh,
-        Bug::WatermarkAsMax,
         Bug::ReleaseOnJournaled,
         Bug::ReleaseTooEarly,
         Bug::ExactPredecessor,
@@ -91,7 +88,7 @@ impl Bug {
         Bug::MarkTooFar,
         Bug::RotationUnmarked,
         Bug::NoRepair,
-        Bug::GoneAtOnce,
+        Bug::PassedOverUnheard,
         Bug::RefusalUnreported,
         Bug::OwnTime,
         Bug::WrongHop,

@@ -63,13 +63,13 @@ impl Node {
 
     /// Asks for what is lacking, where it is time to.
     pub(crate) fn tend_repair(&mut self, now: Time, out: &mut Outputs) {
-        if self.repair_at.is_none_or(|at| at > now) {
+        if self.repair_at.is_none_or(|at| at > now) || planted!(NoRepair) {
             return;
         }
         self.repair_at = None;
         for stream in (0..self.streams.len()).filter(|s| *s != OWN) {
             let is_own_past = self.streams.get(stream).name.origin == self.me;
-            if planted!(NoRepair) || (planted!(OwnPastSkipped) && is_own_past) {
+            if planted!(OwnPastSkipped) && is_own_past {
                 continue;
             }
             self.tend_stream(now, stream, out);
@@ -246,15 +246,16 @@ impl Node {
         let known_since = state.want.behind_since?.max(state.used) + 2 * TELL_ALL_WITHIN;
         let has_answered = |host: HostIndex| {
             let up = self.links[host.index()].up;
-            up.is_some_and(|up| says_gone(host) || (!has(host) && up.heard >= known_since))
+            up.is_some_and(|up| {
+                says_gone(host) || (!has(host) && (up.heard >= known_since || planted!(PassedOverUnheard)))
+            })
         };
         // Who has just begun asks only the origin for what was before it.
         let is_past = self.is_fresh && state.journaled == 0;
         let origin = state.name.origin;
         let suffices = is_past && origin != self.me && !self.ring.is_retired(origin) && has_answered(origin);
         let all = || self.others().filter(|h| state.name.is_for(*h)).all(has_answered);
-        let is_hasty = planted!(GoneAtOnce) && !state.want.gone.is_empty();
-        if !suffices && !all() && !is_hasty {
+        if !suffices && !all() {
             return None;
         }
         let gone =

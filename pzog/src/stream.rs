@@ -105,7 +105,8 @@ impl Stream {
             Some(hole) if seq == hole.from => Arrival::Next,
             Some(hole) if seq > hole.from && seq <= hole.to => Arrival::Ahead,
             _ if seq <= self.journaled && !planted!(DoubleTaken) => Arrival::Repeat,
-            _ if planted!(DoubleTaken) || planted!(GapTaken) => Arrival::Next,
+            _ if planted!(DoubleTaken) => Arrival::Next,
+            _ if planted!(GapTaken) => Arrival::Next,
             _ if seq == self.journaled + 1 => Arrival::Next,
             _ => Arrival::Ahead,
         }

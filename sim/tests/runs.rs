@@ -2,7 +2,7 @@
 
 use sim::{Scenario, Tracing, simulate};
 
-/// Scenarios that say little in a short run, or show a bug that is known and open.
+/// Scenarios that take long.
 const SLOW: [&str; 1] = ["repeat-while-away"];
 
 #[test]
@@ -41,6 +41,7 @@ fn a_run_without_its_faults_is_void() {
     scenario.clients.answered_min = 0;
     scenario.seconds = 2;
     scenario.faults.kill = Some(1000.0);
-    (scenario.faults.old_copy, scenario.seconds) = (Some(1.9), 2);
+    scenario.faults.flap = Some(1000.0);
+    scenario.hosts = 1;
     assert!(simulate(&scenario, 0, Tracing::Hash).void.is_some());
 }
