@@ -67,6 +67,9 @@ impl Node {
             return;
         }
         self.repair_at = None;
+        if self.has_let_go && self.journal.has_no_room() {
+            return; // all that is asked for would come in vain, again and again
+        }
         for stream in (0..self.streams.len()).filter(|s| *s != OWN) {
             let is_own_past = self.streams.get(stream).name.origin == self.me;
             if planted!(NoRepair) || (planted!(OwnPastSkipped) && is_own_past) {
