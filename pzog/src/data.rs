@@ -61,6 +61,7 @@ impl Node {
         }
         if !self.has_room {
             self.has_let_go = true;
+            self.streams.get_mut(stream).want.let_go = true;
             return Ok(()); // what does not fit now is asked for again when it does
         }
         match self.streams.get(stream).arrival(data.seq) {
