@@ -56,7 +56,12 @@ impl Node {
         if wrapping > 2 || (wrapping > 0 && name.addressee.is_some()) {
             return Err(Refusal::Malformed);
         }
-        if stream == OWN || !self.has_room {
+        if stream == OWN {
+            return Ok(());
+        }
+        if !self.has_room {
+            self.has_let_go = true;
+            self.streams.get_mut(stream).want.let_go = true;
             return Ok(()); // what does not fit now is asked for again when it does
         }
         match self.streams.get(stream).arrival(data.seq) {

@@ -80,6 +80,8 @@ pub struct Node {
     pub(crate) sync: Sync,
     /// The journal takes what may come in this turn.
     pub(crate) has_room: bool,
+    /// Messages of peers were let go since there was no room for them.
+    pub(crate) has_let_go: bool,
     /// Bytes of the head of the last segment.
     pub(crate) snapshot_bytes: u32,
     /// What of each stream was in the journal when this turn began, if the index wants to know.
@@ -177,6 +179,7 @@ impl Node {
             own: Own::default(),
             journal: Journal::new(segments, index, first, settings.segment_bytes, mark),
             has_room: true,
+            has_let_go: false,
             snapshot_bytes: 0,
             journaled_before_turn: None,
             certain,

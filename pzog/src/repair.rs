@@ -30,6 +30,8 @@ pub(crate) struct Want {
     gone: Vec<(HostIndex, u64)>,
     /// A message beyond the next one came.
     gap: bool,
+    /// Messages came and there was no room for them.
+    pub(crate) let_go: bool,
     /// Since when something is known to be lacking.
     pub(crate) behind_since: Option<Time>,
     /// Its first message waits until that stream is here so far.
@@ -42,7 +44,7 @@ impl Want {
     }
 
     fn forget(&mut self) {
-        (self.tried, self.gap, self.behind_since) = (0, false, None);
+        (self.tried, self.gap, self.let_go, self.behind_since) = (0, false, false, None);
         self.gone.clear();
     }
 }
@@ -67,6 +69,9 @@ impl Node {
             return;
         }
         self.repair_at = None;
+        if self.has_let_go && self.journal.spare().is_none() {
+            return; // what is asked for would come in vain; when there is room, this is looked at again
+        }
         for stream in (0..self.streams.len()).filter(|s| *s != OWN) {
             let is_own_past = self.streams.get(stream).name.origin == self.me;
             if planted!(OwnPastSkipped) && is_own_past {
@@ -87,6 +92,7 @@ impl Node {
         let since = *state.want.behind_since.get_or_insert(now);
         let quiet_since = since.max(state.used);
         let due = match state.want.server {
+            _ if state.want.let_go => now,
             Some(_) => quiet_since.max(state.want.asked) + WANT_AGAIN,
             None if state.want.gap => now,
             None => quiet_since + WANT_AFTER,
@@ -127,6 +133,10 @@ impl Node {
     }
 
     fn ask_next(&mut self, now: Time, stream: u32, out: &mut Outputs) {
+        let want = &mut self.streams.get_mut(stream).want;
+        if core::mem::take(&mut want.let_go) {
+            want.tried = 0; // whoever was asked has done what it could
+        }
         let server = match self.best_server(stream) {
             Some(server) => server,
             None if self.pass_over(now, stream, out) => return,

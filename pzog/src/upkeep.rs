@@ -129,6 +129,9 @@ impl Node {
         }
         if ok {
             self.has_room = true;
+            if core::mem::take(&mut self.has_let_go) {
+                self.repair_soon(now);
+            }
         }
     }
 
