@@ -252,6 +252,8 @@ impl World {
         self.lose_on_the_way(gone);
         self.end_pipe(gone, self.now);
         self.lose_on_the_way(gone.other());
+        // Nothing follows a piece that was lost.
+        self.pipe(gone.other()).is_void = true;
         self.pipe(gone.other()).is_parked = true;
         self.pipe(gone).is_void = true;
     }
