@@ -8,9 +8,11 @@
 //! | --- | --- |
 //! | [`event`] | what goes in, what comes out, and in which order it is carried out |
 //! | [`node`] | the state, and what every turn ends with |
-//! | `client`, `session`, `ack` | clients, their numbered messages, and their answers |
+//! | `client`, `session`, `ack`, `status` | clients, their numbered messages, their answers, and who has what |
 //! | `broadcast`, `relay` | own messages on their way; who passes on what to whom |
 //! | `link`, `peer`, `data`, `stream`, `watermark` | connections of the ring port, what comes over them, who has what |
+//! | `feed`, `repair` | what each host is sent, live or from the journal; what is lacking here, and whom to ask |
+//! | [`journal`], `upkeep` | what is kept, how it is recovered, and when it goes |
 //! | [`wire`], [`text`], [`time`], [`ring`] | lines, characters, times, places in the ring |
 //! | [`settings`], [`limits`], [`report`] | what a person may turn; every bound; what error.log is told |
 //!
@@ -21,16 +23,19 @@
 //! calls again. An output that is dropped is a message lost. What comes of an output is a later input.
 //!
 //! ```
-//! use pzog::{ConnId, HostIndex, Identity, Input, Node, Now, Outputs, Ring, Scheme, Settings, Time};
+//! use pzog::journal::Recovered;
+//! use pzog::{ConnId, HostIndex, Identity, Input, LogFile, Node, Now, Outputs, Ring, Scheme, Settings, Time};
 //!
 //! let ring = Ring::new(vec!["MV".into()], Scheme::Receiver)?; // a ring of one: no socket
 //! let me = Identity { ring, me: HostIndex(0), incarnation: 1, process: 1, seed: 1 };
-//! let mut node = Node::new(me, Settings::default());
+//! let mut node = Node::new(me, Settings::default(), Recovered::default()); // there is no journal yet
 //! let mut out = Outputs::default();
-//! let (mut access_log, mut answered) = (Vec::new(), 0);
+//! let (mut journal, mut access_log, mut answered) = (Vec::new(), Vec::new(), 0);
 //!
 //! let conn = ConnId(0);
+//! let log = LogFile { device: 0, inode: 1, bytes: 0 };
 //! let mut inputs = vec![
+//!     Input::LogOpened { log },
 //!     Input::Deadline,
 //!     Input::ClientConnected { conn },
 //!     Input::ClientLines { conn, bytes: b"MSG hello\r\n" },
@@ -39,10 +44,11 @@
 //! while let Some(input) = inputs.pop() {
 //!     let now = Now { mono: Time(0), utc_seconds: 1_795_229_502 };
 //!     node.handle(now, input, &mut out);
-//!     access_log.extend_from_slice(&out.log); // then peers, then the log, then answers, then the rest
+//!     out.append.iter().for_each(|piece| journal.extend_from_slice(out.bytes(*piece, b"")));
+//!     access_log.extend_from_slice(&out.log); // the journal, then peers, then the log, then answers, then the rest
 //!     answered += out.answer.len();
 //!     if out.sync {
-//!         inputs.push(Input::Synced { ok: true }); // the disk has it
+//!         inputs.push(Input::Synced); // the disk has it
 //!     }
 //! }
 //! assert_eq!(access_log, b"20261121T025142Z hello\n");

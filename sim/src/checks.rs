@@ -166,7 +166,11 @@ impl Checks {
         {
             return Err("not for this host");
         }
-        if self.hosts[usize::from(place)].logs.add(id, end) > 1 {
+        // What a damaged record said of a session is not known before it is fetched again: until then a repeat through
+        // another host is new to this one.
+        let is_numbered = matches!(message.said.kind, Kind::Numbered(_));
+        let host = &mut self.hosts[usize::from(place)];
+        if host.logs.add(id, end) > 1 && !(is_numbered && host.reset.is_some()) {
             return Err("logged twice (P1, P2)");
         }
         Ok(())
@@ -236,6 +240,10 @@ impl Checks {
         for (_, id) in host.fresh.drain(..) {
             let is_logged = host.logs.count(id) > 0;
             host.has[id as usize] = if is_logged { Has::Synced } else { Has::Not };
+        }
+        // An append that was said to have failed may have brought all of it to the disk.
+        for id in (0..host.has.len()).filter(|id| host.logs.count(*id as u32) > 0) {
+            host.has[id] = Has::Synced;
         }
     }
 
