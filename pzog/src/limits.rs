@@ -97,6 +97,12 @@ pub const NOTES_BYTES: u32 = 8 << 10;
 /// Bytes of the journal that one byte of a client's line can become: the longest head in front of the shortest line.
 pub const LINE_GROWTH: u32 = 40;
 
+/// What is read of one connection in a turn is at most this part of a segment of the journal.
+pub const READS_IN_SEGMENT: u32 = 64;
+
+/// Bytes of the journal that one byte of a client's lines mostly becomes, at most.
+pub const TYPICAL_GROWTH: u32 = 8;
+
 /// access.log is synced, and where it stands is noted in the journal, so soon after something was logged.
 pub const MARK_WITHIN: Duration = Duration::from_secs(1);
 

@@ -320,7 +320,7 @@ impl Node {
         }
         self.close_idle_clients(now, out);
         self.go_on_stopping(now, out);
-        out.read_clients = self.stopping.is_none() && !self.window_is_full(now);
+        out.read_clients = self.stopping.is_none() && !self.window_is_full(now) && self.has_room_to_read();
         out.wake_at = self.next_deadline(now);
     }
 

@@ -6,7 +6,10 @@ use crate::event::{LogFile, Outputs, Severity, Slice, Source, Span};
 use crate::journal::record::{Mark, put_certain, put_head, put_mark, put_session, put_stream};
 use crate::journal::recovery::Certain;
 use crate::journal::writer::Entry;
-use crate::limits::{LINE_GROWTH, MARK_WITHIN, NOTES_BYTES, PREPARE_AGAIN, TELL_ALL_WITHIN, UPKEEP};
+use crate::limits::{
+    LINE_GROWTH, MARK_WITHIN, NOTES_BYTES, PREPARE_AGAIN, READS_IN_SEGMENT, TELL_ALL_WITHIN, TYPICAL_GROWTH,
+    UPKEEP,
+};
 use crate::node::Node;
 use crate::ring::HostIndex;
 use crate::time::Time;
@@ -46,6 +49,13 @@ impl Node {
             self.begin_segment(needed, out);
         }
         self.has_room = self.journal.room() >= needed;
+    }
+
+    /// Whether clients may be read: not while the segment is nearly full and the next one is being made ready, which is
+    /// a matter of moments. Where there is no room for that, clients are read, and told so.
+    pub(crate) fn has_room_to_read(&self) -> bool {
+        let is_coming = self.journal.spare().is_none() && !self.journal.has_no_room();
+        !is_coming || self.journal.room() >= self.settings.segment_bytes / READS_IN_SEGMENT * TYPICAL_GROWTH
     }
 
     /// Begins the segment that is ready, if so many bytes will fit into it.

@@ -15,7 +15,7 @@ use crate::journal::{self, Journal};
 use crate::reports::Reports;
 use crate::rt::{self, Async};
 use crate::{gather, halt, rotate, serve, sync};
-use pzog::limits::LINE_MAX;
+use pzog::limits::{LINE_MAX, READS_IN_SEGMENT};
 use pzog::{ConnId, HostIndex, Input, Node, Now, Outputs, Prepare, Read, Severity, Slice, Source};
 use ringfile::RingFile;
 use std::cell::RefCell;
@@ -30,9 +30,6 @@ use std::task::Waker;
 
 /// Bytes of one read; larger reads make larger turns, each with one write to every file and link.
 const READ_MAX: usize = 256 << 10;
-
-/// Whatever is read must fit into a segment of the journal, also when all of it are the shortest lines.
-const READS_IN_SEGMENT: usize = 64;
 
 /// The daemon as its tasks share it.
 pub(crate) type Shared = Rc<RefCell<Daemon>>;
@@ -410,7 +407,7 @@ impl Daemon {
 }
 
 fn read_max(file: &RingFile) -> usize {
-    READ_MAX.min(file.settings.segment_bytes as usize / READS_IN_SEGMENT)
+    READ_MAX.min(file.settings.segment_bytes as usize / READS_IN_SEGMENT as usize)
 }
 
 /// Makes a segment ready and tells the node.
