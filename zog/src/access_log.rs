@@ -81,7 +81,7 @@ impl AccessLog {
 
     /// Brings all that was written to the disk, now; blocks.
     pub(crate) fn sync_now(&mut self) -> io::Result<()> {
-        self.file.take_unsynced().sync()
+        self.file.sync_now()
     }
 
     /// New settings for rotation.

@@ -27,6 +27,9 @@ async fn retry(daemon: Shared) {
     loop {
         Timer::after(AGAIN).await;
         let mut daemon = daemon.borrow_mut();
+        if daemon.has_failed {
+            return; // the next life completes the log from the journal
+        }
         let utc_seconds = daemon.clock.now().utc_seconds;
         match daemon.access_log.retry() {
             Ok(()) => {

@@ -30,8 +30,10 @@ pub(crate) struct Journal {
     dir: PathBuf,
     /// Those that were opened, by their numbers, ascending.
     open: Vec<Segment>,
-    /// Those with bytes that may not be on the disk, oldest first.
+    /// Those with bytes that may not be on the disk, oldest first …
     unsynced: Vec<Segment>,
+    /// … and those that a sync under way brings there.
+    syncing: Vec<Segment>,
 }
 
 #[derive(Clone)]
@@ -53,7 +55,7 @@ impl Unsynced {
 impl Journal {
     /// The journal in this directory.
     pub(crate) fn new(dir: &Path) -> Journal {
-        Journal { dir: dir.to_owned(), open: Vec::new(), unsynced: Vec::new() }
+        Journal { dir: dir.to_owned(), open: Vec::new(), unsynced: Vec::new(), syncing: Vec::new() }
     }
 
     /// Where it is.
@@ -74,38 +76,50 @@ impl Journal {
         write_pieces(&segment.file, u64::from(offset), &outputs.append, outputs, input)
     }
 
-    /// What was written since the last call.
+    /// What was written since the last call. [`Journal::synced`] or [`Journal::put_back`] says how it went.
     pub(crate) fn take_unsynced(&mut self) -> Unsynced {
-        // The last one goes on being written: it is the next one's too.
-        let unsynced = Unsynced(self.unsynced.clone());
-        self.unsynced.clear();
-        unsynced
+        self.syncing = std::mem::take(&mut self.unsynced);
+        Unsynced(self.syncing.clone())
     }
 
-    /// A sync has failed: these may still not be on the disk.
-    pub(crate) fn put_back(&mut self, unsynced: Unsynced) {
-        let newer = std::mem::replace(&mut self.unsynced, unsynced.0);
+    /// The sync has ended well.
+    pub(crate) fn synced(&mut self) {
+        self.syncing.clear();
+    }
+
+    /// The sync has failed: what it covered may still not be on the disk.
+    pub(crate) fn put_back(&mut self) {
+        let newer = std::mem::replace(&mut self.unsynced, std::mem::take(&mut self.syncing));
         let is_new = |s: &Segment| self.unsynced.iter().all(|u| u.number != s.number);
         let newer: Vec<Segment> = newer.into_iter().filter(is_new).collect();
         self.unsynced.extend(newer);
     }
 
-    /// Brings all that was written to the disk, now; blocks.
+    /// Brings all that was written to the disk, now, also what a sync under way would; blocks.
     pub(crate) fn sync_now(&mut self) -> io::Result<()> {
-        let unsynced = self.take_unsynced();
-        unsynced.sync().inspect_err(|_| self.put_back(unsynced))
+        Unsynced(self.syncing.clone()).sync()?;
+        Unsynced(self.unsynced.clone()).sync()?;
+        self.unsynced.clear();
+        Ok(())
     }
 
     /// Whatever may not be on the disk is written anew, to other blocks of it: after a failed sync the system may
     /// hold for written what is not.
     pub(crate) fn rewrite_unsynced(&mut self) -> io::Result<()> {
+        self.put_back();
         for segment in &self.unsynced {
             let path = path_of(&self.dir, segment.number);
             let unfinished = path.with_extension("new");
-            let mut new = File::create(&unfinished)?;
-            new.write_all(&fs::read(&path)?)?;
-            new.sync_all()?;
-            fs::rename(&unfinished, &path)?;
+            let written = File::create(&unfinished).and_then(|mut new| {
+                new.write_all(&fs::read(&path)?)?;
+                new.sync_all()?;
+                fs::rename(&unfinished, &path)
+            });
+            if let Err(e) = written {
+                // What is left of it would keep the room that is lacking.
+                fs::remove_file(&unfinished).unwrap_or_else(|e| log::debug!("{}: {e}", unfinished.display()));
+                return Err(e);
+            }
         }
         File::open(&self.dir)?.sync_all()?;
         self.unsynced.clear();
@@ -122,6 +136,7 @@ impl Journal {
     pub(crate) fn release(&mut self, number: u64) -> io::Result<()> {
         self.open.retain(|s| s.number != number);
         self.unsynced.retain(|s| s.number != number);
+        self.syncing.retain(|s| s.number != number);
         let path = path_of(&self.dir, number);
         let done = match prepare::spares(&self.dir)?.len() {
             n if n < SPARES_MAX => fs::rename(&path, path.with_extension("spare")),
@@ -256,10 +271,9 @@ mod tests {
         let mut journal = Journal::new(dir.path());
         prepare(dir.path(), Prepare { segment: 1, bytes: 4096 }).unwrap();
         journal.append(&outputs(b"hello", Place { segment: 1, offset: 0 }), b"").unwrap();
-        let unsynced = journal.take_unsynced();
+        let _sync_that_fails = journal.take_unsynced();
         let path = path_of(dir.path(), 1);
         let before = path.metadata().unwrap().ino();
-        journal.put_back(unsynced);
         journal.rewrite_unsynced().unwrap();
         assert_ne!(path.metadata().unwrap().ino(), before);
         assert!(fs::read(&path).unwrap().starts_with(b"hello"));

@@ -152,6 +152,13 @@ impl LogFile {
         mem::take(&mut self.unsynced)
     }
 
+    /// Brings the file, and its name, to the disk, now, also what a sync under way would; blocks.
+    pub(crate) fn sync_now(&mut self) -> io::Result<()> {
+        drop(self.take_unsynced());
+        self.file.sync_data()?;
+        self.directory.sync_all()
+    }
+
     /// The file's name.
     pub(crate) fn path(&self) -> PathBuf {
         path_of(&self.dir, self.stem)

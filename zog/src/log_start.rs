@@ -17,8 +17,14 @@ use std::time::{SystemTime, UNIX_EPOCH};
 /// Bytes that are cut off; what is more is moved aside.
 const CUT_MAX: u64 = 1 << 20;
 
-/// Completes access.log in this directory. Returns what error.log is to be told.
-pub(crate) fn complete(dir: &Path, recovered: &Recovered, lines: &[u8]) -> Result<Vec<String>, Failed> {
+/// Completes access.log in this directory; `is_doubted` after a sync of it has failed, when the system may hold for
+/// written what is not. Returns what error.log is to be told.
+pub(crate) fn complete(
+    dir: &Path,
+    recovered: &Recovered,
+    lines: &[u8],
+    is_doubted: bool,
+) -> Result<Vec<String>, Failed> {
     let failed = |e: io::Error| {
         Failed::new(
             Exit::Io,
@@ -28,15 +34,25 @@ pub(crate) fn complete(dir: &Path, recovered: &Recovered, lines: &[u8]) -> Resul
             ),
         )
     };
-    try_complete(dir, recovered.log(), lines).map_err(failed)
+    try_complete(dir, recovered.log(), lines, is_doubted).map_err(failed)
 }
 
-fn try_complete(dir: &Path, marked: Option<LogFile>, lines: &[u8]) -> io::Result<Vec<String>> {
+fn try_complete(
+    dir: &Path,
+    marked: Option<LogFile>,
+    lines: &[u8],
+    is_doubted: bool,
+) -> io::Result<Vec<String>> {
     let current = dir.join("access.log");
     let mut findings = Vec::new();
     let target = match marked {
-        Some(log) => match find(dir, &log)?.or_else(|| copy_of(&current, &log)) {
-            Some(path) => bring_to(&path, log.bytes, lines, &mut findings)?,
+        Some(log) => match find(dir, &log)?.map(|path| (path, CUT_MAX)).or_else(|| copy_of(&current, &log)) {
+            Some((path, _)) if is_doubted => {
+                OpenOptions::new().write(true).open(&path)?.set_len(log.bytes)?;
+                append(&path, lines)?;
+                path
+            }
+            Some((path, cut_max)) => bring_to(&path, log.bytes, cut_max, lines, &mut findings)?,
             None => {
                 findings.push(
                     "MISSING the file that access.log was when it was marked last is not in the directory; its \
@@ -71,7 +87,9 @@ fn find(dir: &Path, log: &LogFile) -> io::Result<Option<PathBuf>> {
     for entry in fs::read_dir(dir)? {
         let entry = entry?;
         let metadata = entry.metadata()?;
-        if metadata.is_file() && (metadata.dev(), metadata.ino()) == (log.device, log.inode) {
+        let name = entry.file_name();
+        let is_log = name.to_str().is_some_and(|n| n.starts_with("access") && !n.ends_with(".gz"));
+        if is_log && metadata.is_file() && (metadata.dev(), metadata.ino()) == (log.device, log.inode) {
             return Ok(Some(entry.path()));
         }
     }
@@ -79,13 +97,20 @@ fn find(dir: &Path, log: &LogFile) -> io::Result<Option<PathBuf>> {
 }
 
 /// A directory that was copied has other inodes: access.log is the file if it is long enough to be.
-fn copy_of(current: &Path, log: &LogFile) -> Option<PathBuf> {
+/// Nothing is cut off it, since it may be another file.
+fn copy_of(current: &Path, log: &LogFile) -> Option<(PathBuf, u64)> {
     let is_long_enough = current.metadata().is_ok_and(|m| m.len() >= log.bytes);
-    is_long_enough.then(|| current.to_owned())
+    is_long_enough.then(|| (current.to_owned(), 0))
 }
 
 /// Brings a file to `certain` bytes followed by these lines. Returns the file that has them now.
-fn bring_to(path: &Path, certain: u64, lines: &[u8], findings: &mut Vec<String>) -> io::Result<PathBuf> {
+fn bring_to(
+    path: &Path,
+    certain: u64,
+    cut_max: u64,
+    lines: &[u8],
+    findings: &mut Vec<String>,
+) -> io::Result<PathBuf> {
     let mut file = OpenOptions::new().read(true).write(true).open(path)?;
     let length = file.metadata()?.len();
     if length < certain {
@@ -100,7 +125,7 @@ fn bring_to(path: &Path, certain: u64, lines: &[u8], findings: &mut Vec<String>)
     let keep = certain + same;
     match length - keep {
         0 => {}
-        surplus if surplus <= CUT_MAX => {
+        surplus if surplus <= cut_max => {
             findings.push(format!(
                 "CUT {surplus} bytes off {}: the journal does not have them; they are logged when they come again",
                 path.display()
@@ -187,10 +212,28 @@ mod tests {
             ("", 0, "one\n", "one\n", false),
         ] {
             let (dir, path) = log_with(content);
-            let findings = try_complete(dir.path(), marked(&path, certain), lines.as_bytes()).unwrap();
+            let findings = try_complete(dir.path(), marked(&path, certain), lines.as_bytes(), false).unwrap();
             assert_eq!(fs::read_to_string(&path).unwrap(), expected, "{content:?} {lines:?}");
             assert_eq!(findings.iter().any(|f| f.starts_with("CUT ")), is_cut, "{findings:?}");
         }
+    }
+
+    #[test]
+    fn after_a_failed_sync_the_end_is_written_again() {
+        let (dir, path) = log_with("one\nperhaps\n");
+        let findings = try_complete(dir.path(), marked(&path, 4), b"two\n", true).unwrap();
+        assert_eq!(findings, Vec::<String>::new());
+        assert_eq!(fs::read_to_string(&path).unwrap(), "one\ntwo\n");
+    }
+
+    #[test]
+    fn only_a_file_of_that_name_is_the_log() {
+        let (dir, path) = log_with("one\n");
+        let error_log = dir.path().join("error.log");
+        fs::rename(&path, &error_log).unwrap();
+        let findings = try_complete(dir.path(), marked(&error_log, 4), b"two\n", false).unwrap();
+        assert!(findings[0].starts_with("MISSING"), "{findings:?}");
+        assert_eq!(fs::read_to_string(&error_log).unwrap(), "one\n");
     }
 
     #[test]
@@ -199,7 +242,7 @@ mod tests {
         let log = marked(&path, 4);
         let renamed = dir.path().join("access.log.1");
         fs::rename(&path, &renamed).unwrap();
-        try_complete(dir.path(), log, b"two\nthree\n").unwrap();
+        try_complete(dir.path(), log, b"two\nthree\n", false).unwrap();
         assert_eq!(fs::read_to_string(renamed).unwrap(), "one\ntwo\nthree\n");
         assert!(!path.exists());
     }
@@ -208,7 +251,7 @@ mod tests {
     fn a_copy_of_the_directory_is_the_log_too() {
         let (dir, path) = log_with("one\ntwo\n");
         let log = LogFile { inode: u64::MAX, ..marked(&path, 4).unwrap() };
-        let findings = try_complete(dir.path(), Some(log), b"two\nthree\n").unwrap();
+        let findings = try_complete(dir.path(), Some(log), b"two\nthree\n", false).unwrap();
         assert_eq!(findings, Vec::<String>::new());
         assert_eq!(fs::read_to_string(&path).unwrap(), "one\ntwo\nthree\n");
     }
@@ -217,7 +260,7 @@ mod tests {
     fn much_that_the_journal_lacks_is_moved_aside() {
         let old = "one\n".to_owned() + &"kept for a person\n".repeat(100_000);
         let (dir, path) = log_with(&old);
-        let findings = try_complete(dir.path(), marked(&path, 4), b"two\n").unwrap();
+        let findings = try_complete(dir.path(), marked(&path, 4), b"two\n", false).unwrap();
         assert!(findings[0].starts_with("MOVED ASIDE"), "{findings:?}");
         assert_eq!(fs::read_to_string(&path).unwrap(), "two\n");
         let aside =
@@ -228,7 +271,7 @@ mod tests {
     #[test]
     fn a_log_without_a_journal_is_moved_aside() {
         let (dir, path) = log_with("one\n");
-        let findings = try_complete(dir.path(), None, b"").unwrap();
+        let findings = try_complete(dir.path(), None, b"", false).unwrap();
         assert!(findings[0].starts_with("MOVED ASIDE"), "{findings:?}");
         assert_eq!(fs::read_to_string(&path).unwrap(), "");
     }
@@ -238,12 +281,12 @@ mod tests {
         let (dir, path) = log_with("one\ntwo\n");
         let log = marked(&path, 8).unwrap();
         fs::write(&path, "one\n").unwrap();
-        let findings = try_complete(dir.path(), Some(log), b"three\n").unwrap();
+        let findings = try_complete(dir.path(), Some(log), b"three\n", false).unwrap();
         assert!(findings[0].starts_with("CUT BY SOMEBODY ELSE"), "{findings:?}");
         assert_eq!(fs::read_to_string(&path).unwrap(), "one\nthree\n");
 
         let gone = LogFile { inode: u64::MAX, bytes: 80, ..log };
-        let findings = try_complete(dir.path(), Some(gone), b"four\n").unwrap();
+        let findings = try_complete(dir.path(), Some(gone), b"four\n", false).unwrap();
         assert!(findings[0].starts_with("MISSING"), "{findings:?}");
         assert_eq!(fs::read_to_string(&path).unwrap(), "one\nthree\nfour\n");
     }

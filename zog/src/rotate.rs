@@ -29,8 +29,12 @@ fn switch(daemon: &mut Daemon, does: impl Fn(&mut Daemon) -> io::Result<()>) -> 
     if daemon.access_log.is_held() {
         return Err(io::Error::other("lines wait to be written to it"));
     }
-    daemon.journal.sync_now()?;
-    daemon.access_log.sync_now()?;
+    // A sync that fails is no failed rotation: what was written may not be on the disk.
+    let synced = daemon.journal.sync_now().and_then(|()| daemon.access_log.sync_now());
+    if let Err(e) = &synced {
+        daemon.fail("the journal or access.log cannot be synced", e);
+        return synced;
+    }
     does(daemon)?;
     opened(daemon);
     Ok(())

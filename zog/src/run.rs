@@ -23,6 +23,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::io::{self, Write};
 use std::net::TcpListener;
 use std::path::PathBuf;
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 /// Logs, links to hosts, handshakes and what the runtime needs.
@@ -31,6 +32,9 @@ const FILES_BESIDE_CLIENTS: u64 = 256;
 /// After the journal has failed it is tried again after this time, doubled up to the other.
 const AGAIN_MIN: Duration = Duration::from_secs(1);
 const AGAIN_MAX: Duration = Duration::from_secs(30);
+
+/// How often it is looked whether work of a life that has failed is still under way.
+const UNDER_WAY_AGAIN: Duration = Duration::from_millis(20);
 
 /// Files are for this user and its group.
 const UMASK: Mode = Mode::WGRP.union(Mode::RWXO);
@@ -96,7 +100,7 @@ async fn live(origin: Origin, file: RingFile, me: HostIndex, dirs: Directories) 
     let mut is_first = true;
     loop {
         // A port that is taken, or a disk, is waited for, but not against the will of whoever stops us.
-        let begun = async { begin(&file, me, host, &dirs).await.map(Some) };
+        let begun = async { begin(&file, me, host, &dirs, !is_first).await.map(Some) };
         let stopped = async { stop_signals.next().await.map(|()| None).map_err(signal) };
         match future::or(begun, stopped).await {
             Ok(None) => return Ok(()),
@@ -139,9 +143,15 @@ enum End {
 }
 
 /// Opens the ports, reads the journal, and sets the daemon going.
-async fn begin(file: &RingFile, me: HostIndex, host: &Host, dirs: &Directories) -> Result<Life, Failed> {
+async fn begin(
+    file: &RingFile,
+    me: HostIndex,
+    host: &Host,
+    dirs: &Directories,
+    is_doubted: bool,
+) -> Result<Life, Failed> {
     let (ring, clients) = open_ports(host).await?;
-    let daemon = assemble(file, me, dirs)?;
+    let daemon = assemble(file, me, dirs, is_doubted)?;
     announce(&host.name, &ring, &clients)
         .map_err(|e| Failed::new(Exit::Io, format!("cannot write to standard output: {e}")))?;
     let listeners = vec![
@@ -174,12 +184,30 @@ impl Life {
                 for task in tasks {
                     task.cancel().await;
                 }
-                if let Err(e) = daemon.borrow_mut().journal.rewrite_unsynced() {
-                    log::error!("what may not be on the disk cannot be written anew: {e}");
-                }
+                let rewritten = async { Ok(rewrite(&daemon).await) };
+                let stopped = async { stop_signals.next().await.map(|()| End::Stopped).map_err(signal) };
+                return future::or(rewritten, stopped).await;
             }
         }
         Ok(end)
+    }
+}
+
+/// Waits until nothing of a life that has failed is under way any more, and writes anew what may not be on the disk,
+/// as often as it takes: the next life must not take for certain what is not.
+async fn rewrite(daemon: &Shared) -> End {
+    while Rc::strong_count(daemon) > 1 {
+        Timer::after(UNDER_WAY_AGAIN).await;
+    }
+    let mut pause = AGAIN_MIN;
+    loop {
+        let rewritten = daemon.borrow_mut().journal.rewrite_unsynced();
+        match rewritten {
+            Ok(()) => return End::Failed,
+            Err(e) => log::error!("what may not be on the disk cannot be written anew: {e}; trying again"),
+        }
+        Timer::after(pause).await;
+        pause = (2 * pause).min(AGAIN_MAX);
     }
 }
 
@@ -189,7 +217,7 @@ async fn open_ports(host: &Host) -> Result<(Async<TcpListener>, Async<TcpListene
     Ok((ring, clients))
 }
 
-fn assemble(file: &RingFile, me: HostIndex, dirs: &Directories) -> Result<Shared, Failed> {
+fn assemble(file: &RingFile, me: HostIndex, dirs: &Directories, is_doubted: bool) -> Result<Shared, Failed> {
     let logs = &dirs.logs;
     let opening = |e: io::Error| {
         Failed::new(
@@ -200,7 +228,7 @@ fn assemble(file: &RingFile, me: HostIndex, dirs: &Directories) -> Result<Shared
     let names = file.hosts.iter().map(|h| h.name.clone()).collect();
     let error_log = ErrorLog::open(logs, &file.log, names).map_err(opening)?;
     let journal_dir = dirs.state.join("journal");
-    let Found { recovered, findings } = journal::read_all(file, me, &journal_dir, logs)?;
+    let Found { recovered, findings } = journal::read_all(file, me, &journal_dir, logs, is_doubted)?;
     let (access_log, _) = AccessLog::open(logs, &file.log).map_err(opening)?;
     let node = Node::new(identity(file, me)?, file.settings, recovered);
     let daemon = Daemon::new(file, me, node, Journal::new(&journal_dir), access_log, error_log);

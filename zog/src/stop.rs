@@ -53,8 +53,9 @@ async fn last_sync(daemon: &Shared, deadline: Instant) -> Result<(), Failed> {
     let sync = move || journaled.sync().and_then(|()| logged.sync());
     let synced = async {
         rt::unblock(sync).await.map_err(|e| failed(format!("cannot sync: {e}")))?;
-        rotate::opened(&mut daemon.borrow_mut());
-        Ok(())
+        let mut daemon = daemon.borrow_mut();
+        rotate::opened(&mut daemon);
+        if daemon.has_failed { Err(failed("the journal cannot be synced".into())) } else { Ok(()) }
     };
     let late = async {
         Timer::at(deadline).await;

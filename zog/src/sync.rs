@@ -9,16 +9,15 @@ pub(crate) fn journal(daemon: &mut Daemon) {
     let unsynced = daemon.journal.take_unsynced();
     let Some(shared) = daemon.shared() else { return };
     rt::spawn(async move {
-        let (unsynced, synced) = rt::unblock(move || {
-            let synced = unsynced.sync();
-            (unsynced, synced)
-        })
-        .await;
+        let synced = rt::unblock(move || unsynced.sync()).await;
         let mut daemon = shared.borrow_mut();
         match synced {
-            Ok(()) => daemon.turn(Input::Synced),
+            Ok(()) => {
+                daemon.journal.synced();
+                daemon.turn(Input::Synced);
+            }
             Err(e) => {
-                daemon.journal.put_back(unsynced);
+                daemon.journal.put_back();
                 daemon.fail("the journal cannot be synced", &e);
             }
         }

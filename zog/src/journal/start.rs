@@ -18,8 +18,15 @@ pub(crate) struct Found {
     pub(crate) findings: Vec<String>,
 }
 
-/// Reads the journal, brings it to the disk, completes access.log, and makes the next segment ready; blocks.
-pub(crate) fn read_all(file: &RingFile, me: HostIndex, dir: &Path, logs: &Path) -> Result<Found, Failed> {
+/// Reads the journal, brings it to the disk, completes access.log (`is_doubted` after a sync has
+/// failed), and makes the next segment ready; blocks.
+pub(crate) fn read_all(
+    file: &RingFile,
+    me: HostIndex,
+    dir: &Path,
+    logs: &Path,
+    is_doubted: bool,
+) -> Result<Found, Failed> {
     state_dir::create(dir, "--state-dir")?;
     let failed =
         |e: io::Error| Failed::new(Exit::Io, format!("cannot use the journal in {}: {e}", dir.display()));
@@ -38,7 +45,7 @@ pub(crate) fn read_all(file: &RingFile, me: HostIndex, dir: &Path, logs: &Path) 
         fs::rename(&path, path.with_extension("unreadable")).map_err(failed)?;
     }
     let lines = missing_lines(&recovered, &segments).map_err(failed)?;
-    findings.extend(log_start::complete(logs, &recovered, &lines)?);
+    findings.extend(log_start::complete(logs, &recovered, &lines, is_doubted)?);
     let first = Prepare { segment: recovered.first_segment(), bytes: file.settings.segment_bytes };
     prepare(dir, first).map_err(failed)?;
     Ok(Found { recovered, findings })
