@@ -2,9 +2,10 @@
 //!
 //! The driver calls [`Node::handle`](crate::Node::handle) with one [`Input`] and then carries out the
 //! [`Outputs`] **in this order**: `append`, `send`, `log`, `answer`, `sync` and `mark`, `dial`, `close`, and the rest
-//! in any order. A message is in the journal before it is forwarded, forwarded before it is logged, and logged
-//! before it is answered (seed: "logged AFTER any forwarding"). What comes of it (a sync that ended, a connection
-//! that closed) is a new input.
+//! in any order. A message is in the journal before it is forwarded, and logged before it is answered. What is forwarded
+//! in a turn is so before it is logged (seed: "logged AFTER any forwarding"); a host's own messages above level
+//! `journaled` are logged with their append, from which access.log is derived, and leave once they are synced. What
+//! comes of it (a sync that ended, a connection that closed) is a new input.
 //!
 //! An `append`, a `sync` or a `mark` that fails is the end of the node: the driver carries out nothing more of that
 //! turn, closes all connections, and begins again with a new node from what [`crate::journal`] recovers, as after a

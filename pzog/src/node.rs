@@ -293,7 +293,7 @@ impl Node {
         self.stamp.1
     }
 
-    /// Adds a line to access.log. Whatever forwards it comes before this.
+    /// Adds a line to access.log. What forwards it in this turn comes before this.
     pub(crate) fn log(&mut self, stamp_and_text: &[&[u8]], out: &mut Outputs) {
         stamp_and_text.iter().for_each(|part| out.log.extend_from_slice(part));
         out.log.push(b'\n');

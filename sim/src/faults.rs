@@ -10,7 +10,7 @@ use pzog::Input;
 /// A kind of fault.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Fault {
-    /// See [`Faults`], whose fields are in the same order.
+    /// See `Faults`, whose fields are in the same order.
     Kill,
     /// A host loses power.
     Power,
