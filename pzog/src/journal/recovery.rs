@@ -60,6 +60,21 @@ pub struct Recovery {
     /// The last damaged piece since the last head.
     damaged: Option<Place>,
     lost: Vec<Lost>,
+    /// The segments taken so far, ascending.
+    taken: Vec<u64>,
+    /// How it was before segments were taken that may turn out to be left from before a crash.
+    doubts: Vec<Doubt>,
+}
+
+/// A segment was taken though the one before it is not there. Where the head of a later life names an older segment
+/// as the last one, a crash had cut it off, and it was being released.
+#[derive(Debug)]
+struct Doubt {
+    number: u64,
+    state: Recovered,
+    has_base: bool,
+    damaged: Option<Place>,
+    lost: Vec<Lost>,
 }
 
 /// A segment that is to be read.
@@ -134,6 +149,8 @@ impl Recovery {
             has_base: false,
             damaged: None,
             lost: Vec::new(),
+            taken: Vec::new(),
+            doubts: Vec::new(),
         }
     }
 
@@ -144,6 +161,7 @@ impl Recovery {
     pub fn segment(&mut self, number: u64, bytes: &[u8]) -> Result<(), JournalError> {
         self.state.last_segment = Some(number);
         let link = link(number, bytes);
+        self.drop_cut_off(link);
         let is_dead = |before: Place| self.state.dead.contains(&before.segment);
         let mut lives = !link.and_then(|link| link.before).is_some_and(is_dead);
         if let Some(before) = self.pending.take() {
@@ -153,6 +171,8 @@ impl Recovery {
             lives &= !follows || sealed.is_some();
         }
         if lives {
+            self.doubt(number, link);
+            self.taken.push(number);
             let incarnation = link.map(|link| link.incarnation);
             self.pending = Some(Pending { number, incarnation, bytes: bytes.to_vec() });
         } else {
@@ -162,6 +182,34 @@ impl Recovery {
             self.state.dead.push(number);
         }
         Ok(())
+    }
+
+    /// Remembers how it is before a segment whose predecessor is not the last one that was taken.
+    fn doubt(&mut self, number: u64, link: Option<Link>) {
+        let before = link.and_then(|link| link.before).map(|before| before.segment);
+        if self.taken.last().is_some_and(|last| before.is_some_and(|before| before > *last)) {
+            let (state, lost) = (self.state.clone(), self.lost.clone());
+            self.doubts.push(Doubt { number, state, has_base: self.has_base, damaged: self.damaged, lost });
+        }
+    }
+
+    /// A head names an older segment as the last one before it: what lies between was cut off by a crash.
+    fn drop_cut_off(&mut self, link: Option<Link>) {
+        let Some(before) = link.and_then(|link| link.before).map(|before| before.segment) else { return };
+        let Some(at) = self.doubts.iter().position(|doubt| doubt.number > before) else { return };
+        let Some(Doubt { number, mut state, has_base, damaged, lost }) = self.doubts.drain(at..).next()
+        else {
+            return;
+        };
+        state.last_segment = self.state.last_segment;
+        state.dead.extend(self.taken.iter().filter(|taken| **taken >= number));
+        state.dead.extend(self.state.dead.iter().filter(|dead| **dead >= number));
+        self.taken.retain(|taken| *taken < number);
+        (self.state, self.has_base, self.damaged, self.lost) = (state, has_base, damaged, lost);
+        self.pending = None;
+        self.find(format!(
+            "TORN journal segment {number:016x}: it came behind what a crash had cut off; dropped"
+        ));
     }
 
     /// Where a segment ends, if the next one tells that and it is certain: a crash may leave the next one's head and
