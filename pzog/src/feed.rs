@@ -409,13 +409,7 @@ impl Node {
         let stream = self.streams.find(name).filter(|_| is_allowed);
         match stream {
             Some(OWN) => self.serve_directly(now, host, from),
-            Some(stream) => {
-                self.feed(host, stream, from);
-                if planted!(FiniteWant) {
-                    let last = self.streams.get(stream).journaled;
-                    self.links[host.index()].feeds.end_at(stream, last);
-                }
-            }
+            Some(stream) => self.feed(host, stream, from),
             None => {} // nothing of it is here, and nothing says so
         }
     }

@@ -22,8 +22,6 @@ pub enum Bug {
     NoPredecessor,
     /// A host does not fetch what its former lives have said.
     OwnPastSkipped,
-    /// `WANT` is served up to what is there, and not live.
-    FiniteWant,
     /// A repeat within a session is logged.
     RepeatLogged,
     /// Sessions are not recovered from the journal.
@@ -68,7 +66,7 @@ pub enum Bug {
 
 impl Bug {
     /// All of them.
-    pub const ALL: [Bug; 29] = [
+    pub const ALL: [Bug; 28] = [
         Bug::AnswerBeforeSync,
         Bug::LevelsCountJournaled,
         Bug::WatermarkTooHigh,
@@ -77,7 +75,6 @@ impl Bug {
         Bug::ExactPredecessor,
         Bug::NoPredecessor,
         Bug::OwnPastSkipped,
-        Bug::FiniteWant,
         Bug::RepeatLogged,
         Bug::SessionsForgotten,
         Bug::TailKept,

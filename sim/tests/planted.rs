@@ -7,7 +7,7 @@ use pzog::planted::{Bug, plant};
 use sim::{Scenario, Tracing, simulate};
 
 /// A bug, and the scenario that finds it.
-const FOUND_BY: [(Bug, &str); 29] = [
+const FOUND_BY: [(Bug, &str); 28] = [
     (Bug::AnswerBeforeSync, "calm"),
     (Bug::LevelsCountJournaled, "calm"),
     (Bug::WatermarkTooHigh, "power"),
@@ -16,7 +16,6 @@ const FOUND_BY: [(Bug, &str); 29] = [
     (Bug::ExactPredecessor, "old-copy"),
     (Bug::NoPredecessor, "kills"),
     (Bug::OwnPastSkipped, "power"),
-    (Bug::FiniteWant, "flapping-relay-flood"),
     (Bug::RepeatLogged, "clients-failover"),
     (Bug::SessionsForgotten, "clients-failover"),
     (Bug::TailKept, "power-all"),
