@@ -133,7 +133,7 @@ fn every_message_can_be_asked_to_be_on_all_disks() {
 
 #[test]
 fn hosts_are_restarted_while_sprog_sends_and_every_message_is_delivered_once() {
-    const MESSAGES: usize = 4000;
+    const MESSAGES: usize = 12_000;
     let mut ring = Plan::of(3).with("redial_min = \"20ms\"").with("redial_max = \"100ms\"").start();
     let mut child = ring
         .sprog()
