@@ -2,7 +2,7 @@
 
 use crate::client::Client;
 use crate::event::{ConnId, Outputs, Slice};
-use crate::limits::ANSWERS_MAX;
+use crate::limits::{ANSWER_BYTES_MAX, ANSWERS_MAX};
 use crate::node::Node;
 use crate::session::At;
 use crate::settings::Level;
@@ -14,6 +14,10 @@ use alloc::collections::VecDeque;
 #[derive(Debug, Default)]
 pub(crate) struct Answers {
     queue: VecDeque<Answer>,
+    /// Bytes of the texts in it.
+    queued_bytes: usize,
+    /// Bytes of facts that were told in this turn.
+    told_bytes: usize,
     /// The last search.
     searches: u32,
 }
@@ -54,11 +58,21 @@ impl Answers {
     }
 
     pub(crate) fn are_too_many(&self) -> bool {
-        self.queue.len() > ANSWERS_MAX
+        self.queue.len() > ANSWERS_MAX || self.queued_bytes + self.told_bytes > ANSWER_BYTES_MAX
     }
 
     pub(crate) fn clear(&mut self) {
         self.queue.clear();
+        self.queued_bytes = 0;
+    }
+
+    pub(crate) fn begin_turn(&mut self) {
+        self.told_bytes = 0;
+    }
+
+    fn push_text(&mut self, text: &[u8]) {
+        self.queued_bytes += text.len();
+        self.queue.push_back(Answer::Text(text.into()));
     }
 
     /// The answer to a search: what comes behind it waits. Returns the number of the search.
@@ -73,6 +87,7 @@ impl Answers {
         let is_it = |answer: &&mut Answer| matches!(answer, Answer::Found(id) if *id == search);
         if let Some(answer) = self.queue.iter_mut().find(is_it) {
             *answer = Answer::Text(text.into());
+            self.queued_bytes += text.len();
         }
     }
 
@@ -100,8 +115,20 @@ impl Node {
         if client.answers.is_empty() {
             put_answer(conn, text, out);
         } else {
-            client.answers.queue.push_back(Answer::Text(text.into()));
+            client.answers.push_text(text);
         }
+    }
+
+    /// Answers with facts, which are many bytes for a few.
+    pub(crate) fn answer_facts(
+        &mut self,
+        conn: ConnId,
+        client: &mut Client,
+        facts: &[u8],
+        out: &mut Outputs,
+    ) {
+        client.answers.told_bytes += facts.len();
+        self.answer(conn, client, facts, out);
     }
 
     /// Answers `OK` once a message that was just logged has reached its level.
@@ -154,7 +181,10 @@ impl Node {
     fn release_answers_of(&mut self, now: Time, conn: ConnId, client: &mut Client, out: &mut Outputs) {
         while let Some(answer) = client.answers.queue.pop_front() {
             match answer {
-                Answer::Text(text) => put_answer(conn, &text, out),
+                Answer::Text(text) => {
+                    client.answers.queued_bytes -= text.len();
+                    put_answer(conn, &text, out);
+                }
                 Answer::Found(_) => return client.answers.queue.push_front(answer),
                 Answer::Reached(awaited, count) => match self.progress(now, awaited) {
                     Progress::Reached => push_oks(conn, count, out),

@@ -28,6 +28,8 @@ pub(crate) struct Peer {
     /// When the present phase must have ended.
     pub(crate) deadline: Option<Time>,
     pub(crate) keepalive_at: Time,
+    /// The other side takes nothing just now.
+    pub(crate) is_blocked: bool,
     /// Since when a `KEEPALIVE` is unanswered.
     pub(crate) unanswered: Option<Time>,
     pub(crate) lines: LineReader,
@@ -72,6 +74,7 @@ impl Peer {
             was_linked: false,
             deadline: Some(now + HANDSHAKE),
             keepalive_at: now,
+            is_blocked: false,
             unanswered: None,
             lines: LineReader::default(),
             last_stream: None,
@@ -86,7 +89,7 @@ impl Peer {
     }
 
     /// The link is up, or was and is being left: messages are taken from it.
-    fn was_up(&self) -> bool {
+    pub(crate) fn was_up(&self) -> bool {
         matches!(self.phase, Phase::Up | Phase::ByeSaid | Phase::ByeAnswered | Phase::ByeHeard)
     }
 }

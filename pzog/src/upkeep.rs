@@ -65,8 +65,9 @@ impl Node {
         self.put_snapshot(&mut out.small);
         let head = Span { start, end: out.small.len() as u32 };
         self.snapshot_bytes = head.end - head.start;
-        if needed.saturating_add(2 * (self.snapshot_bytes + 64)) > size {
-            return; // the next one is asked for larger
+        let least = needed.saturating_add(2 * (self.snapshot_bytes + 64));
+        if least > size {
+            return self.journal.want_larger(least.saturating_add(self.settings.segment_bytes));
         }
         let journaled = self.journaled();
         self.journal.begin_segment(self.running_seconds(), journaled, head, out);
@@ -116,7 +117,7 @@ impl Node {
             self.certain_next = self.certain_now();
             out.mark = true;
         }
-        let size = self.settings.segment_bytes.max(6 * self.snapshot_bytes);
+        let size = self.settings.segment_bytes.max(self.snapshot_bytes.saturating_mul(6));
         out.prepare = self.journal.prepare(now, size);
     }
 
@@ -182,7 +183,9 @@ impl Node {
             }
             put_certain(self.streams.get(stream as u32), *journaled, holes, &mut out.small);
         }
-        self.add_note(Span { start, end: out.small.len() as u32 });
+        if self.add_note(Span { start, end: out.small.len() as u32 }) {
+            self.journal.mark_noted();
+        }
     }
 
     /// Adds lines that are no messages to the journal, if there is room for them. Returns whether there was.
