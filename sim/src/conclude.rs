@@ -16,6 +16,9 @@ impl World {
             let all_run = self.hosts.iter().all(crate::host::Host::runs);
             let is_over = all_run && !self.anybody_waits() && self.checks.missing().is_none();
             quiet = if is_over { quiet + 1 } else { 0 };
+            if quiet == 1 {
+                self.counts.converged_us = self.now - began;
+            }
         }
         self.check_end(quiet < 3);
         let void = self.is_void();

@@ -90,6 +90,8 @@ pub(crate) enum Event {
     },
     /// The next fault of this kind.
     Fault(Fault),
+    /// One of the faults of a storm.
+    Strike(Fault),
     /// A fault that lasts is over.
     Heal {
         from: u8,

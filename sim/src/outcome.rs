@@ -25,8 +25,9 @@ pub struct Counts {
     pub reads: u64,
     /// Starts of hosts.
     pub starts: u64,
-    /// Longest time in microseconds from a message's `OK` until every host had logged it, while nothing was down.
-    pub lag: u64,
+    /// Longest time in microseconds from the end of all faults until every log had everything and nobody waited any more,
+    /// to half a second.
+    pub converged_us: u64,
 }
 
 /// How a run ended.
@@ -57,6 +58,6 @@ impl Counts {
         self.blocked += other.blocked;
         self.reads += other.reads;
         self.starts += other.starts;
-        self.lag = self.lag.max(other.lag);
+        self.converged_us = self.converged_us.max(other.converged_us);
     }
 }

@@ -6,6 +6,9 @@ use serde::Deserialize;
 /// The scenarios that come with the simulator.
 const BUILT_IN: &str = include_str!("../scenarios.toml");
 
+/// Hosts of a ring: who is to have a message is told by one bit for each.
+const HOSTS_MAX: u8 = 31;
+
 /// Everything that a run depends on, but its seed.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -174,6 +177,8 @@ pub struct Faults {
     pub disk_lost: Option<f64>,
     /// A host comes back with an old copy of its disk.
     pub old_copy: Option<f64>,
+    /// Many faults of all kinds that heal by themselves, within moments.
+    pub storm: Option<f64>,
     /// A second process runs with a copy of a host's disk.
     pub clone: Option<f64>,
 }
@@ -268,7 +273,7 @@ impl Scenario {
     }
 
     fn check(&self) -> Result<()> {
-        ensure!((1..=16).contains(&self.hosts), "hosts: 1 to 16");
+        ensure!((1..=HOSTS_MAX).contains(&self.hosts), "hosts: 1 to {HOSTS_MAX}");
         ensure!(
             self.clients.count > 0 && self.clients.burst > 0,
             "clients: at least one, with bursts of one"

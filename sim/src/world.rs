@@ -155,6 +155,7 @@ impl World {
             Event::Start { host, life } if self.hosts[usize::from(host)].life == life => self.start(host),
             Event::Client { client } => self.client_acts(client),
             Event::Fault(fault) => self.fault(fault),
+            Event::Strike(fault) => self.strike_of_storm(fault),
             Event::Heal { from, to, cut } => self.heal(from, to, cut),
             Event::DiskWorks { host } => self.hosts[usize::from(host)].mood.is_full = false,
             _ => {} // of a life that is over
