@@ -40,6 +40,8 @@ struct Awaited {
     written: u64,
     /// Other hosts must have synced the messages up to this one; `None` where it is not known any more where it stands.
     at: Option<At>,
+    /// The first of the messages that wait together.
+    first: u64,
     since: Time,
 }
 
@@ -100,7 +102,8 @@ impl Answers {
             let same_sync = last.written > covered && awaited.level <= Level::Synced;
             if last.level == awaited.level && (same_turn || same_sync) {
                 let behind = |at: At| At { seq: at.seq.max(last.at.map_or(0, |last| last.seq)), ..at };
-                *last = Awaited { since: last.since, at: awaited.at.map(behind), ..awaited };
+                let (since, first) = (last.since, last.first.min(awaited.first));
+                *last = Awaited { since, first, at: awaited.at.map(behind), ..awaited };
                 *count += 1;
                 return;
             }
@@ -146,7 +149,7 @@ impl Node {
         }
         // What this turn has journaled so far will be the next record.
         let written = self.sync.written + u64::from(self.journal.has_record());
-        let awaited = Awaited { level, written, at, since: now };
+        let awaited = Awaited { level, written, at, first: at.map_or(0, |at| at.seq), since: now };
         self.release |= self.sync.synced >= written;
         client.answers.push_ok(awaited, self.sync.covered());
         self.await_answers(conn, client);
@@ -226,7 +229,10 @@ impl Node {
             };
             self.links.iter().filter(told).count()
         };
-        let others = awaited.at.map_or(0, has);
+        // What was released before all had told to have it may have been given up below what they tell now.
+        let is_kept =
+            |at: &At| awaited.first > self.streams.get(at.stream).abandoned || planted!(AbandonedCounted);
+        let others = awaited.at.filter(is_kept).map_or(0, has);
         let overdue_at = awaited.since + self.settings.ack_timeout;
         match 1 + others {
             have if have >= needed => Progress::Reached,

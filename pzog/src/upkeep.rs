@@ -234,6 +234,7 @@ impl Node {
             let end = end.clone();
             if is_needed {
                 self.report_released(&end, out);
+                self.abandon(&end);
             }
             if let Some(segment) = self.journal.drop_first() {
                 out.release.push(segment.number);
@@ -253,6 +254,15 @@ impl Node {
         let first = self.journal.segments().front();
         let age = first.map_or(0, |s| self.running_seconds().saturating_sub(s.begun));
         self.journal.bytes_of_all() > self.settings.journal_bytes || age > self.settings.journal_age.as_secs()
+    }
+
+    /// No level above `synced` can be told any more for what goes now although somebody lacks it.
+    fn abandon(&mut self, end: &Entry) {
+        for stream in 0..self.streams.len() {
+            if end.of(stream) > self.settled(stream) {
+                self.streams.get_mut(stream).abandoned = end.of(stream);
+            }
+        }
     }
 
     /// Messages that some host may lack go: say which.

@@ -1,5 +1,6 @@
 //! What must hold: the promises P1 to P7 (DESIGN 2), looked at while a run goes on and at its end.
 
+use crate::bounds::Bounds;
 use crate::disk::Disk;
 use crate::event::{Moment, SECOND, Side};
 use crate::logs::Logs;
@@ -79,10 +80,12 @@ pub(crate) struct Checks {
     /// Messages were given up although nothing was lost.
     given_up: Option<String>,
     may_give_up: bool,
+    /// What may be given up because of the bounds of the journal, if the scenario is about them.
+    bounds: Option<Bounds>,
 }
 
 impl Checks {
-    pub(crate) fn new(hosts: usize) -> Checks {
+    pub(crate) fn new(hosts: usize, has_bounds: bool) -> Checks {
         Checks {
             messages: Vec::new(),
             hosts: (0..hosts).map(|_| HostChecks::default()).collect(),
@@ -90,6 +93,7 @@ impl Checks {
             resets: 0,
             given_up: None,
             may_give_up: false,
+            bounds: has_bounds.then(Bounds::default),
         }
     }
 
@@ -123,6 +127,10 @@ impl Checks {
                 let message = &mut self.messages[id as usize];
                 message.published += 1;
                 message.origin = (place, life, seq_of(head).unwrap_or(0));
+            }
+            if let Some(bounds) = &mut self.bounds {
+                let stream = head.split(|b| *b == b'.').next().unwrap_or_default();
+                bounds.published(id, stream, seq_of(head).unwrap_or(0));
             }
             let host = &mut self.hosts[usize::from(place)];
             if host.has[id as usize] == Has::Not {
@@ -183,9 +191,29 @@ impl Checks {
         self.messages.get(id as usize).filter(|m| m.said.text == text).map(|_| id)
     }
 
-    pub(crate) fn reported(&mut self, place: u8, text: &[u8], is_error: bool) {
+    /// A line of error.log, and the host that it is about.
+    pub(crate) fn reported(
+        &mut self,
+        place: u8,
+        about: Option<u8>,
+        text: &[u8],
+        is_error: bool,
+        now: Moment,
+    ) {
         if text.starts_with(b"REFUSED 4") {
             self.hosts[usize::from(place)].refusals_reported += 1;
+        }
+        if let Some(bounds) = &mut self.bounds {
+            if about.is_some_and(|about| bounds.released(about, text).is_some()) {
+                return;
+            }
+            if let Some(seq) = bounds.given_up(place, text) {
+                let text = String::from_utf8_lossy(text);
+                self.fail(now, format!("H{place}: nobody has told to have released {seq}: {text} (P7)"));
+            }
+            if !text.starts_with(b"CONFLICT") {
+                return;
+            }
         }
         let is_loss =
             text.starts_with(b"GIVEN UP") || text.starts_with(b"RELEASED") || text.starts_with(b"CONFLICT");
@@ -327,10 +355,21 @@ impl Checks {
         (0..self.hosts.len()).filter(is_meant)
     }
 
+    fn has_given_up(&self, place: usize, id: u32) -> bool {
+        self.bounds.as_ref().is_some_and(|bounds| bounds.has_given_up(place as u8, id))
+    }
+
+    /// How much a host has told to have given up, if the scenario is about that.
+    pub(crate) fn told_given_up(&self, place: u8) -> Option<u64> {
+        self.bounds.as_ref().map(|bounds| bounds.count(place))
+    }
+
     /// The first message that is not yet where it must be.
     pub(crate) fn missing(&self) -> Option<String> {
         self.messages.iter().enumerate().find_map(|(id, message)| {
-            let lacks = |place: &usize| self.hosts[*place].logs.count(id as u32) == 0;
+            let lacks = |place: &usize| {
+                self.hosts[*place].logs.count(id as u32) == 0 && !self.has_given_up(*place, id as u32)
+            };
             let is_sure = message.answered.is_some_and(|answered| !self.is_excused(message, answered));
             let is_anywhere = self.addressees(message).any(|place| !lacks(&place));
             let must_be = is_sure || is_anywhere && !message.is_orphan;
@@ -381,7 +420,10 @@ impl Checks {
                 continue;
             }
             let before = last[usize::from(origin)].replace((life, seq, id));
-            if let Some((a, b, other)) = before.filter(|(a, b, _)| (*a, *b) >= (life, seq)) {
+            // Whoever gave up the first message of a life does not know what it names.
+            let is_ordered = |a: u32| a == life || self.told_given_up(place as u8).unwrap_or(0) == 0;
+            if let Some((a, b, other)) = before.filter(|(a, b, _)| (*a, *b) >= (life, seq) && is_ordered(*a))
+            {
                 return Some(format!(
                     "H{place} has logged m{id} (H{origin} life {life} number {seq}) behind m{other} (life {a} number {b}) (P3)"
                 ));

@@ -75,8 +75,17 @@ impl World {
 
     /// P7: told = logged + repeats + given up + missing, and nothing is missing now.
     fn check_accounts(&mut self) {
-        for host in &self.hosts {
+        for (place, host) in (0..).zip(&self.hosts) {
             let Some(node) = &host.node else { continue };
+            let counted: u64 = node.streams_status().map(|status| status.given_up).sum();
+            if let Some(told) = self.checks.told_given_up(place) {
+                self.counts.given_up += told;
+                if told != counted {
+                    let what =
+                        format!("{} has told {told} to be given up, and counts {counted} (P7)", host.name);
+                    return self.checks.fail(self.now, what);
+                }
+            }
             for status in node.streams_status() {
                 let sum = status.logged + status.repeats + status.given_up + status.missing;
                 if sum != status.told {
@@ -104,6 +113,9 @@ impl World {
         let least = u64::from(self.scenario.clients.answered_min);
         if self.counts.answered < least {
             return Some(format!("{} messages were answered, {least} are the least", self.counts.answered));
+        }
+        if self.scenario.gives_up && self.counts.given_up == 0 {
+            return Some("nothing was given up".to_owned());
         }
         self.faults_missing().map(|fault| format!("no {fault} has happened"))
     }

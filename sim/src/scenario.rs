@@ -32,6 +32,9 @@ pub struct Scenario {
     pub converge_seconds: u32,
     /// Data lines that a host may receive for each message, on average.
     pub lines_max: Option<f64>,
+    /// The bounds of the journal are reached: something must be given up, and told.
+    #[serde(default)]
+    pub gives_up: bool,
     /// Clients and what they say.
     pub clients: Clients,
     /// The network as it is without faults.
@@ -121,6 +124,8 @@ pub struct Node {
     pub segment_bytes: u32,
     /// Bytes of the whole journal.
     pub journal_bytes: u64,
+    /// Seconds that a segment is kept for hosts that are away.
+    pub journal_age_s: u64,
     /// Milliseconds between keep-alives.
     pub keepalive_ms: u64,
     /// Milliseconds after which a silent link is closed.
@@ -232,6 +237,7 @@ impl Default for Node {
         Node {
             segment_bytes: 64 << 10,
             journal_bytes: 64 << 20,
+            journal_age_s: 7 * 24 * 3600,
             keepalive_ms: 5_000,
             silence_ms: 15_000,
             on_demand: false,

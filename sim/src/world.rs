@@ -72,7 +72,7 @@ impl World {
             cuts: vec![vec![0; count]; count],
             healed: 0,
             cut: 0,
-            checks: Checks::new(count),
+            checks: Checks::new(count, scenario.gives_up),
             counts: Counts::default(),
             trace: Trace::new(tracing),
             is_calm: false,
@@ -345,6 +345,7 @@ fn settings(scenario: &Scenario) -> Settings {
     Settings {
         segment_bytes: node.segment_bytes,
         journal_bytes: node.journal_bytes,
+        journal_age: Duration::from_secs(node.journal_age_s),
         keepalive: Duration::from_millis(node.keepalive_ms),
         peer_silence: Duration::from_millis(node.silence_ms),
         connect: if node.on_demand { Connect::OnDemand } else { Connect::Always },
