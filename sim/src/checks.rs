@@ -4,6 +4,7 @@ use crate::bounds::Bounds;
 use crate::disk::Disk;
 use crate::event::{Moment, SECOND, Side};
 use crate::logs::Logs;
+use crate::twin::ORIGINAL;
 use pzog::Level;
 use pzog::time::STAMP_LEN;
 use std::collections::VecDeque;
@@ -72,11 +73,16 @@ struct HostChecks {
 
 pub(crate) struct Checks {
     pub(crate) messages: Vec<Message>,
+    /// Those of the ring, then the copy of one of them, if there may be one.
     hosts: Vec<HostChecks>,
+    /// How many are of the ring.
+    ring: usize,
     /// The first thing that must not happen and did.
     pub(crate) broken: Option<(Moment, String)>,
     /// How many disks were lost.
     resets: u32,
+    /// How often a host has told that two processes bear one name.
+    pub(crate) clones_told: u32,
     /// Messages were given up although nothing was lost.
     given_up: Option<String>,
     may_give_up: bool,
@@ -85,12 +91,15 @@ pub(crate) struct Checks {
 }
 
 impl Checks {
-    pub(crate) fn new(hosts: usize, has_bounds: bool) -> Checks {
+    pub(crate) fn new(ring: usize, twin: Option<u8>, has_bounds: bool) -> Checks {
+        let hosts = ring + usize::from(twin.is_some());
         Checks {
             messages: Vec::new(),
             hosts: (0..hosts).map(|_| HostChecks::default()).collect(),
+            ring,
             broken: None,
             resets: 0,
+            clones_told: 0,
             given_up: None,
             may_give_up: false,
             bounds: has_bounds.then(Bounds::default),
@@ -165,14 +174,15 @@ impl Checks {
         let (stamp, text) = line.split_at_checked(STAMP_LEN).ok_or("no line of a log")?;
         let text = text.strip_prefix(b" ").ok_or("no line of a log")?;
         let id = self.id_of(text).ok_or("nobody said this")?;
+        if let Kind::Only(hosts) = self.messages[id as usize].said.kind
+            && hosts & 1 << place == 0
+            && !self.is_one_of_twins(place, hosts)
+        {
+            return Err("not for this host");
+        }
         let message = &mut self.messages[id as usize];
         if *message.stamp.get_or_insert(stamp.try_into().map_err(|_| "no time")?) != *stamp {
             return Err("other bytes than in other logs or from the client (P4)");
-        }
-        if let Kind::Only(hosts) = message.said.kind
-            && hosts & 1 << place == 0
-        {
-            return Err("not for this host");
         }
         // What a damaged record said of a session is not known before it is fetched again: until then a repeat through
         // another host is new to this one.
@@ -182,6 +192,12 @@ impl Checks {
             return Err("logged twice (P1, P2)");
         }
         Ok(())
+    }
+
+    /// Whether a host or its copy is meant, whichever of them this is: nobody else can tell them apart.
+    fn is_one_of_twins(&self, place: u8, hosts: u32) -> bool {
+        let twins = 1 << ORIGINAL | 1 << self.ring;
+        self.hosts.len() > self.ring && twins & 1 << place != 0 && twins & hosts != 0
     }
 
     fn id_of(&self, text: &[u8]) -> Option<u32> {
@@ -200,6 +216,7 @@ impl Checks {
         is_error: bool,
         now: Moment,
     ) {
+        self.clones_told += u32::from(text.starts_with(b"CLONE"));
         if text.starts_with(b"REFUSED 4") {
             self.hosts[usize::from(place)].refusals_reported += 1;
         }
@@ -301,6 +318,23 @@ impl Checks {
         host.has.fill(Has::Not);
     }
 
+    /// A copy of a host begins to live beside it, with the logs of the original. Which of the two has what it told to have
+    /// is not known to others from now on.
+    pub(crate) fn twin_begins(&mut self, twin: u8) {
+        self.forget_logs(twin);
+        self.hosts[usize::from(twin)].reset = None;
+        (self.resets, self.may_give_up) = (self.resets.max(1), true);
+    }
+
+    /// It has ended for good: what only it had is lost, and the original may lack what was given to the copy.
+    pub(crate) fn twin_ends(&mut self, now: Moment) {
+        let resets = self.resets;
+        self.disk_reset(self.ring as u8, now);
+        self.forget_logs(self.ring as u8);
+        self.hosts[usize::from(ORIGINAL)].reset = Some(now);
+        self.resets = resets;
+    }
+
     // What clients hear.
 
     pub(crate) fn answered(&mut self, id: u32, place: u8, now: Moment) {
@@ -323,8 +357,8 @@ impl Checks {
         let is_true = match level {
             Level::Journaled => has > Has::Not || just_lost,
             Level::Synced => has == Has::Synced,
-            Level::Majority => synced > self.hosts.len() / 2,
-            Level::All => synced == self.hosts.len(),
+            Level::Majority => synced > self.ring / 2,
+            Level::All => synced == self.ring,
         };
         if !is_true && self.resets == 0 {
             self.fail(now, format!("H{place} says OK to m{id} before it is {} (P1)", level.word()));
@@ -352,7 +386,7 @@ impl Checks {
         let is_meant = move |place: &usize| {
             hosts & 1 << place != 0 && self.hosts[*place].reset.is_none_or(|reset| since > reset)
         };
-        (0..self.hosts.len()).filter(is_meant)
+        (0..self.ring).filter(is_meant)
     }
 
     fn has_given_up(&self, place: usize, id: u32) -> bool {

@@ -92,6 +92,10 @@ pub(crate) enum Event {
     Fault(Fault),
     /// One of the faults of a storm.
     Strike(Fault),
+    /// The copy of a host ends.
+    TwinEnds {
+        life: u32,
+    },
     /// A fault that lasts is over.
     Heal {
         from: u8,

@@ -75,12 +75,14 @@ pub enum Fault {
     DiskLost,
     /// An old copy of a disk.
     OldCopy,
+    /// A second process with a copy of a disk.
+    Clone,
     /// Many faults within moments.
     Storm,
 }
 
 /// All kinds, with their names.
-pub const FAULTS: [(Fault, &str); 23] = [
+pub const FAULTS: [(Fault, &str); 24] = [
     (Fault::Kill, "kill"),
     (Fault::Power, "power"),
     (Fault::PowerAll, "power-all"),
@@ -103,6 +105,7 @@ pub const FAULTS: [(Fault, &str); 23] = [
     (Fault::Rot, "rot"),
     (Fault::DiskLost, "disk-lost"),
     (Fault::OldCopy, "old-copy"),
+    (Fault::Clone, "clone"),
     (Fault::Storm, "storm"),
 ];
 
@@ -132,6 +135,7 @@ impl Faults {
             Fault::Rot => self.rot,
             Fault::DiskLost => self.disk_lost,
             Fault::OldCopy => self.old_copy,
+            Fault::Clone => self.clone,
             Fault::Storm => self.storm,
         }
     }
@@ -208,6 +212,7 @@ impl World {
             Fault::Rot => self.rot(place),
             Fault::DiskLost => self.lose_disk(place),
             Fault::OldCopy => self.old_copy(place),
+            Fault::Clone => self.begin_twin(),
             Fault::Storm => self.storm(),
         }
     }

@@ -182,10 +182,10 @@ pub struct Faults {
     pub disk_lost: Option<f64>,
     /// A host comes back with an old copy of its disk.
     pub old_copy: Option<f64>,
-    /// Many faults of all kinds that heal by themselves, within moments.
-    pub storm: Option<f64>,
     /// A second process runs with a copy of a host's disk.
     pub clone: Option<f64>,
+    /// Many faults of all kinds that heal by themselves, within moments.
+    pub storm: Option<f64>,
 }
 
 /// How long faults last, in mean milliseconds.
@@ -286,6 +286,10 @@ impl Scenario {
         );
         ensure!(!self.levels()?.is_empty(), "levels: at least one");
         let are_hosts = self.clients.only.iter().chain(&self.other_order).all(|host| *host < self.hosts);
+        ensure!(
+            self.faults.clone.is_none() || self.hosts > crate::twin::ORIGINAL,
+            "clone: two hosts at least"
+        );
         ensure!(are_hosts, "there are {} hosts, counted from 0", self.hosts);
         Ok(())
     }

@@ -62,23 +62,26 @@ impl World {
             Host::new(place, ring, &names, Clock::new(0, drift))
         };
         let hosts = (0..scenario.hosts).map(|place| host(place, &mut dice)).collect();
-        World {
+        let places = count + usize::from(scenario.twin().is_some());
+        let mut world = World {
             settings: settings(&scenario),
             now: 0,
             queue: Queue::default(),
             hosts,
             clients: Vec::new(),
             connections: Vec::new(),
-            cuts: vec![vec![0; count]; count],
+            cuts: vec![vec![0; places]; places],
             healed: 0,
             cut: 0,
-            checks: Checks::new(count, scenario.gives_up),
+            checks: Checks::new(count, scenario.twin(), scenario.gives_up),
             counts: Counts::default(),
             trace: Trace::new(tracing),
             is_calm: false,
             dice,
             scenario,
-        }
+        };
+        world.add_twin();
+        world
     }
 
     pub(crate) fn begin(&mut self) {
@@ -156,6 +159,7 @@ impl World {
             Event::Client { client } => self.client_acts(client),
             Event::Fault(fault) => self.fault(fault),
             Event::Strike(fault) => self.strike_of_storm(fault),
+            Event::TwinEnds { life } => self.end_twin(Some(life)),
             Event::Heal { from, to, cut } => self.heal(from, to, cut),
             Event::DiskWorks { host } => self.hosts[usize::from(host)].mood.is_full = false,
             _ => {} // of a life that is over
