@@ -1,0 +1,1 @@
+fn main(){ let s=micro::steps::Step::find(&std::env::args().nth(1).unwrap()).unwrap(); let mut r=s.make(); let n=s.rounds; let d: std::time::Duration=(0..n).map(|_| r()).sum(); println!("{} {} ns/msg", s.name, d.as_nanos() as f64/(n*s.messages) as f64); }
