@@ -30,7 +30,11 @@ pub struct Step {
 
 enum Make {
     /// A client of the first host says so many lines as the round has messages; some inputs of one host count.
-    Traffic { host: usize, watch: Watch, ack: Level },
+    Traffic {
+        host: usize,
+        watch: Watch,
+        ack: Level,
+    },
     Text,
     Recovery,
     Want,
@@ -62,6 +66,12 @@ impl Step {
     #[must_use]
     pub fn find(name: &str) -> Option<&'static Step> {
         STEPS.iter().find(|step| step.name == name)
+    }
+
+    /// Messages of all rounds together.
+    #[must_use]
+    pub fn handled(&self) -> u64 {
+        self.messages * self.rounds
     }
 
     /// What carries it out; warm, so that each round costs about the same.
@@ -157,10 +167,11 @@ fn want_round(messages: u64) -> Round {
     for _ in 0..messages / FULL {
         world.say(&lines);
     }
-    world.is_cut = true; // the second host has it all, and would say so
+    world.drop_sent(); // the second host has it all, and would say so
     world.watch(0, is_serving);
     Box::new(move || {
         world.tell(b"WANT MV/0000000000000001 1\r\n");
+        assert!(world.drop_sent() >= 1 << 20, "all of it was served");
         world.take_spent()
     })
 }

@@ -53,8 +53,8 @@ pub(crate) struct World {
     now: Time,
     connections: u32,
     watched: Option<(usize, Watch)>,
-    /// Whether bytes between hosts are dropped.
-    pub(crate) is_cut: bool,
+    /// How many bytes between hosts were dropped, if they are.
+    dropped: Option<usize>,
     spent: Duration,
 }
 
@@ -70,7 +70,7 @@ impl World {
             now: Time(1),
             connections: 0,
             watched: None,
-            is_cut: false,
+            dropped: None,
             spent: Duration::ZERO,
         };
         for host in 0..hosts {
@@ -92,6 +92,11 @@ impl World {
     /// What the watched inputs took since this was asked last.
     pub(crate) fn take_spent(&mut self) -> Duration {
         std::mem::take(&mut self.spent)
+    }
+
+    /// From now on bytes between hosts are dropped; returns how many were since this was called last.
+    pub(crate) fn drop_sent(&mut self) -> usize {
+        self.dropped.replace(0).unwrap_or_default()
     }
 
     /// Lines that a host has written to access.log.
@@ -136,9 +141,7 @@ impl World {
         while let Some((host, event)) = self.events.pop_front() {
             match event {
                 Event::Accepted(conn) => self.turn(host, &mut [], |_| Input::PeerAccepted { conn }),
-                Event::Dialed(conn, to) => {
-                    self.turn(host, &mut [], |_| Input::PeerDialed { conn, host: to })
-                }
+                Event::Dialed(conn, to) => self.turn(host, &mut [], |_| Input::PeerDialed { conn, host: to }),
                 Event::Arrived(conn) => self.arrived(host, conn),
                 Event::Closed(conn) => self.closed(host, conn),
                 Event::Prepared => self.turn(host, &mut [], |_| Input::Prepared { ok: true }),
@@ -225,14 +228,16 @@ impl World {
     fn send(&mut self, host: usize, out: &Outputs, input: &[u8]) {
         for (conn, slice) in &out.send {
             let Some((far, far_conn)) = self.hosts[host].far.get(conn).copied() else { continue };
-            if self.is_cut {
+            let bytes = out.bytes(*slice, input);
+            if let Some(dropped) = &mut self.dropped {
+                *dropped += bytes.len();
                 continue;
             }
             let waiting = self.hosts[far].arrived.entry(far_conn).or_default();
             if waiting.is_empty() {
                 self.events.push_back((far, Event::Arrived(far_conn)));
             }
-            waiting.extend_from_slice(out.bytes(*slice, input));
+            waiting.extend_from_slice(bytes);
         }
     }
 
@@ -265,7 +270,7 @@ impl Host {
     }
 
     fn append(&mut self, out: &Outputs, input: &[u8]) {
-        for Prepare { segment, bytes } in &out.prepare {
+        if let Some(Prepare { segment, bytes }) = &out.prepare {
             self.files.insert(*segment, vec![0; *bytes as usize]);
         }
         for segment in &out.release {
