@@ -48,15 +48,18 @@ pub fn count(program: &Path, step: &str, directory: &Path) -> Result<Counts> {
 }
 
 /// Reads callgrind's format: `fn=` and `fl=` (`fi=`, `fe=`: inlined) say where the lines `<line> <count>` behind them
-/// belong; the line behind `calls=` is what the called function cost, which stands there too.
+/// belong; the line behind `calls=` is what the called function cost, which stands there too. Lines stand in the order
+/// of the code, so those inlined from the standard library count for the function whose line stood before them.
 fn parse(text: &str) -> Result<Counts> {
     let mut counts = Counts::default();
     let mut sources = Sources::default();
     let (mut symbol, mut file) = ("", "");
+    let mut place = String::new();
     let mut lines = text.lines();
     while let Some(line) = lines.next() {
         if let Some(name) = line.strip_prefix("fn=") {
             symbol = name;
+            name.clone_into(&mut place);
         } else if let Some(name) = ["fl=", "fi=", "fe="].iter().find_map(|key| line.strip_prefix(key)) {
             file = name;
         } else if line.starts_with("calls=") {
@@ -65,7 +68,10 @@ fn parse(text: &str) -> Result<Counts> {
             let (at, cost) = line.split_once(' ').with_context(|| format!("callgrind wrote {line:?}"))?;
             let cost: u64 = cost.parse().with_context(|| format!("callgrind wrote {line:?}"))?;
             counts.total += cost;
-            *counts.functions.entry(sources.place(file, at.parse()?, symbol)).or_default() += cost;
+            if let Some(own) = sources.place(file, at.parse()?, symbol) {
+                place = own;
+            }
+            *counts.functions.entry(place.clone()).or_default() += cost;
         }
     }
     Ok(counts)
@@ -84,11 +90,13 @@ mod tests {
     }
 
     #[test]
-    fn inlined_lines_belong_to_the_function_of_their_source() {
+    fn inlined_lines_belong_to_the_function_of_their_source_or_to_who_called_the_standard_library() {
         let here = concat!(env!("CARGO_MANIFEST_DIR"), "/src/meter.rs");
-        let text = format!("fl=???\nfn=outer\n0 1\nfi={here}\n10 7\nfe=???\n0 2\n");
+        let text = format!(
+            "fl=???\nfn=outer\n0 1\nfi={here}\n10 7\nfi=/rustc/1/library/core/src/cmp.rs\n9 4\nfe=???\n0 2\n"
+        );
         let functions = parse(&text).unwrap().functions;
         assert_eq!(functions["outer"], 3);
-        assert_eq!(functions["micro/src/meter.rs: counted_from_here"], 7);
+        assert_eq!(functions["micro/src/meter.rs: counted_from_here"], 11);
     }
 }
