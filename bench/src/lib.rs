@@ -1,0 +1,31 @@
+//! The benchmark of zog: five nodes on this machine, in turn zog's, other systems', and bare processes that do the least
+//! there is to do.
+//!
+//! `cli` says what can be asked for; `rounds` takes the turns; `measure` is one of them: a `site` with directories and
+//! ports, a `fleet` of processes of one of the `systems`, a `load` of messages spoken in a `dialect`, for latency a
+//! `watch` on the files; then `check` reads every file. `account` tells what processes took, `machine` what they ran on.
+//! What came of it is kept as `record`s, asked as `runs`, and told as a `table` with the `targets`.
+
+pub mod account;
+pub mod check;
+pub mod cli;
+pub mod dialect;
+pub mod document;
+pub mod fleet;
+pub mod floor;
+pub mod interrupt;
+pub mod load;
+pub mod machine;
+pub mod measure;
+pub mod message;
+pub mod nats;
+pub mod plan;
+pub mod record;
+pub mod rounds;
+pub mod runs;
+pub mod sink;
+pub mod site;
+pub mod systems;
+pub mod table;
+pub mod targets;
+pub mod watch;
