@@ -1,7 +1,9 @@
 //! The command line: its types, whose doc comments are the help.
 
+use crate::bench::BenchArgs;
 use crate::exit::{EXIT_CODES, Exit, Failure, STATUS_EXIT_CODES, WHO_EXIT_CODES};
 use crate::lines;
+use crate::output::Shown;
 use crate::payload::Lengths;
 use clap::{
     Args, CommandFactory, Parser, Subcommand, builder::PossibleValuesParser, builder::TypedValueParser,
@@ -58,6 +60,14 @@ pub(crate) enum Command {
     /// and always logged + repeats + given_up + missing. A mark is how far another host has told to have a stream.
     #[command(after_help = STATUS_EXIT_CODES)]
     Status(AskArgs),
+    /// Measure how fast a ring takes messages, and how long each waits for its answer
+    ///
+    /// Sends random texts from several clients, each of which has a session with its host and repeats what was not
+    /// answered, through other hosts if it must: the messages are real, and stand in every access.log. A latency is
+    /// the time from when a message was made, or was due at --rate, until its answer; without --rate every client
+    /// always has its whole window under way, so most of a latency is waiting in turn.
+    #[command(after_help = EXIT_CODES)]
+    Bench(BenchArgs),
     /// Write shell completions to standard output
     Completions {
         /// The shell
@@ -183,6 +193,16 @@ impl Cli {
         !self.report.quiet && (self.report.verbose || self.interval() >= LINES_FROM_INTERVAL)
     }
 
+    /// What is shown of it.
+    pub(crate) fn shown(&self) -> Shown {
+        Shown {
+            line_per_message: self.line_per_message(),
+            json: self.report.json,
+            quiet: self.report.quiet,
+            count: self.messages.count,
+        }
+    }
+
     /// Whether sending ends by itself.
     pub(crate) fn is_finite(&self) -> bool {
         self.messages.count.is_some() || self.messages.stdin
@@ -207,13 +227,13 @@ fn text(written: &str) -> Result<String, String> {
 }
 
 /// A daemon knows the texts of so many numbers of a session; what is repeated must not reach further back.
-const WINDOW_MAX: u64 = pzog::limits::SESSION_RECENT as u64;
+pub(crate) const WINDOW_MAX: u64 = pzog::limits::SESSION_RECENT as u64;
 
-fn window() -> impl TypedValueParser<Value = u64> {
+pub(crate) fn window() -> impl TypedValueParser<Value = u64> {
     clap::value_parser!(u64).range(1..=WINDOW_MAX)
 }
 
-fn level() -> impl TypedValueParser<Value = Level> {
+pub(crate) fn level() -> impl TypedValueParser<Value = Level> {
     PossibleValuesParser::new(Level::LADDER.map(Level::word)).map(|word| {
         // The parser lets no other words through.
         Level::of_word(word.as_bytes()).unwrap_or_default()
