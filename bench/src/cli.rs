@@ -5,10 +5,11 @@ use crate::floor::FloorArgs;
 use crate::message::{HEAD, SIZE_MAX};
 use crate::plan::{Plan, Test};
 use crate::sink::SinkArgs;
+use crate::site::NODES;
 use crate::systems::Programs;
 use anyhow::{Result, bail};
 use clap::{Args, Parser, Subcommand, builder::TypedValueParser};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// Measure rings on this machine: zog, the least there is to do, and other systems.
@@ -46,6 +47,9 @@ pub enum Command {
         #[arg(long, value_name = "FILE")]
         write: Option<PathBuf>,
     },
+    /// Measure what a message costs zog as the ring grows (2 to 25 hosts, 32 to 511 bytes, 1 to 10000 clients), and
+    /// draw plots
+    Growth(GrowthArgs),
     /// Look for messages that a log lacks, has twice or has torn
     Check(CheckArgs),
     /// Run one node of the floor
@@ -54,6 +58,63 @@ pub enum Command {
     /// Run one subscriber
     #[command(hide = true)]
     Sink(SinkArgs),
+}
+
+/// How it is measured.
+#[derive(Args, Debug)]
+pub struct GrowthArgs {
+    /// How many rounds [default: 3, or 1 with --quick]
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
+    rounds: Option<u32>,
+    /// A tenth of everything, no waiting for a quiet machine
+    #[arg(long)]
+    pub quick: bool,
+    /// Write the plots into this directory [default: where records are kept]
+    #[arg(long, value_name = "DIR", num_args = 0..=1, default_missing_value = "docs")]
+    pub write: Option<PathBuf>,
+    /// The daemon [default: beside this program]
+    #[arg(long, value_name = "PROGRAM")]
+    zog: Option<PathBuf>,
+    /// Where files of runs and records are kept
+    #[arg(long, env = "ZOG_BENCH_DIR", default_value = "target/bench")]
+    pub dir: PathBuf,
+}
+
+impl GrowthArgs {
+    /// What all steps have in common.
+    pub fn plan(&self) -> Result<Plan> {
+        plan(&self.dir, self.quick)
+    }
+
+    /// How often everything is measured.
+    #[must_use]
+    pub fn rounds(&self) -> u32 {
+        self.rounds.unwrap_or(if self.quick { 1 } else { 3 })
+    }
+
+    /// How long a quiet machine is waited for.
+    #[must_use]
+    pub fn quiet(&self) -> Duration {
+        Duration::from_secs(if self.quick { 0 } else { 10 })
+    }
+
+    /// zog's daemon.
+    pub fn zog(&self) -> Result<PathBuf> {
+        zog(self.zog.as_deref())
+    }
+}
+
+/// Messages of 60 bytes in a ring of the usual size, as many as the system asks for.
+fn plan(dir: &Path, quick: bool) -> Result<Plan> {
+    std::fs::create_dir_all(dir)?;
+    let dir = dir.canonicalize()?;
+    Ok(Plan { dir, nodes: NODES, messages: None, size: 60, window: None, seconds: None, quick })
+}
+
+/// The daemon that was named, or the one beside this program.
+fn zog(named: Option<&Path>) -> Result<PathBuf> {
+    let beside = std::env::current_exe()?.with_file_name("zog");
+    Ok(named.map_or(beside, Path::to_owned))
 }
 
 /// Which logs, and what they must hold.
@@ -144,15 +205,8 @@ fn named(written: &str) -> Result<(String, PathBuf)> {
 impl RunArgs {
     /// How much of everything.
     pub fn plan(&self) -> Result<Plan> {
-        std::fs::create_dir_all(&self.dir)?;
-        Ok(Plan {
-            dir: self.dir.canonicalize()?,
-            messages: self.messages,
-            size: self.size,
-            window: self.window,
-            seconds: self.seconds,
-            quick: self.quick,
-        })
+        let RunArgs { messages, size, window, seconds, .. } = *self;
+        Ok(Plan { messages, size, window, seconds, ..plan(&self.dir, self.quick)? })
     }
 
     /// Which tests, in order.
@@ -186,9 +240,8 @@ impl RunArgs {
 
     /// The programs that are measured.
     pub fn programs(&self) -> Result<Programs> {
-        let beside = std::env::current_exe()?.with_file_name("zog");
         Ok(Programs {
-            zog: self.zog.clone().unwrap_or(beside),
+            zog: zog(self.zog.as_deref())?,
             more: self.with.clone(),
             unpacked: self.dir.join("packages"),
         })

@@ -4,7 +4,7 @@ use crate::account::Account;
 use crate::check::WARM_UP;
 use crate::interrupt;
 use crate::load::{self, Load};
-use crate::site::{NODES, Site};
+use crate::site::Site;
 use crate::systems::System;
 use anyhow::{Context, Result, bail};
 use nix::sys::signal::{Signal, kill};
@@ -52,7 +52,7 @@ impl<'a> Fleet<'a> {
             ports.into_iter().try_for_each(|port| fleet.wait_for_port(port))?;
             system.settle(site)?;
         }
-        (0..NODES).try_for_each(|node| fleet.warm_up(node))?;
+        (0..site.nodes()).try_for_each(|node| fleet.warm_up(node))?;
         fleet.wait_until_still()?;
         Ok(fleet)
     }
@@ -152,9 +152,11 @@ impl<'a> Fleet<'a> {
 
     /// Bytes of each file.
     #[must_use]
-    pub fn sizes(&self) -> [u64; NODES] {
+    pub fn sizes(&self) -> Vec<u64> {
         // What is not there yet is empty.
-        std::array::from_fn(|node| fs::metadata(self.site.log(node)).map_or(0, |file| file.len()))
+        (0..self.site.nodes())
+            .map(|node| fs::metadata(self.site.log(node)).map_or(0, |file| file.len()))
+            .collect()
     }
 
     /// What all processes have taken so far.

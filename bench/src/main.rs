@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use bench::cli::{CheckArgs, Cli, Command};
-use bench::{check, document, floor, interrupt, record, rounds, runs, sink, table};
+use bench::{check, document, floor, growth, interrupt, record, rounds, runs, sink, table};
 use clap::Parser;
 use std::path::Path;
 use std::process::ExitCode;
@@ -23,6 +23,10 @@ fn carry_out(cli: &Cli) -> Result<bool> {
     match &cli.command {
         Some(Command::Floor(args)) => floor::run(args).map(|()| true),
         Some(Command::Sink(args)) => sink::run(args).map(|()| true),
+        Some(Command::Growth(args)) => {
+            interrupt::note_signals()?;
+            growth::run(args)
+        }
         Some(Command::Check(args)) => check_logs(args),
         Some(Command::Report { records, write }) => report(records, write.as_deref()),
         None => {

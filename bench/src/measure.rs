@@ -8,7 +8,7 @@ use crate::machine;
 use crate::message::now;
 use crate::plan::{Plan, Test};
 use crate::record::Measured;
-use crate::site::{NODES, Site};
+use crate::site::Site;
 use crate::systems::System;
 use crate::watch::{Awaited, Watcher};
 use anyhow::{Context, Result, anyhow};
@@ -20,7 +20,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Measures one system once.
 pub fn measure(system: &dyn System, test: Test, plan: &Plan) -> Result<Measured> {
-    let site = Site::prepare(&plan.dir.join("run"))?;
+    let site = Site::prepare(&plan.dir.join("run"), plan.nodes)?;
     let each = plan.each(system, test);
     let load = Load {
         dialect: system.dialect(),
@@ -40,7 +40,7 @@ pub fn measure(system: &dyn System, test: Test, plan: &Plan) -> Result<Measured>
     };
     let clients = test.clients() as u16;
     let expected = Expected { clients, each, size: plan.size, line: system.line() };
-    for node in 0..NODES {
+    for node in 0..site.nodes() {
         measured.findings += check::check(&site.log(node), &expected)?;
     }
     if measured.findings.is_clean() {
@@ -53,12 +53,12 @@ pub fn measure(system: &dyn System, test: Test, plan: &Plan) -> Result<Measured>
 fn flood(fleet: &mut Fleet, load: &Load) -> Result<Measured> {
     let messages = u64::from(load.each) * load.entrances.len() as u64;
     let grown = messages * fleet.line();
-    machine::touch_memory((256 << 20) + 2 * NODES as u64 * grown)?;
-    let wanted = fleet.sizes().map(|size| size + grown);
+    let wanted: Vec<u64> = fleet.sizes().iter().map(|size| size + grown).collect();
+    machine::touch_memory((256 << 20) + 2 * wanted.len() as u64 * grown)?;
     let before = fleet.account()?;
     let (sent, complete) = thread::scope(|scope| -> Result<_> {
         let sending = scope.spawn(|| load::send(load, PATIENCE));
-        let complete = wait_for_sizes(fleet, &sending, wanted);
+        let complete = wait_for_sizes(fleet, &sending, &wanted);
         let sent = join(sending)?;
         Ok((sent, complete?))
     })?;
@@ -76,12 +76,12 @@ fn join(sending: ScopedJoinHandle<Result<Sent>>) -> Result<Sent> {
 fn wait_for_sizes(
     fleet: &mut Fleet,
     sending: &ScopedJoinHandle<Result<Sent>>,
-    wanted: [u64; NODES],
+    wanted: &[u64],
 ) -> Result<u64> {
     let (mut sizes, mut since) = (fleet.sizes(), Instant::now());
     loop {
         let now_sizes = fleet.sizes();
-        if now_sizes.iter().zip(&wanted).all(|(now, wanted)| now >= wanted) {
+        if now_sizes.iter().zip(wanted).all(|(now, wanted)| now >= wanted) {
             return Ok(now());
         }
         if now_sizes != sizes {
@@ -120,7 +120,7 @@ fn figures(spent: &Account, sent: &Sent, messages: u64) -> Measured {
 
 /// From the sending of each message until the last file shows it.
 fn latency(fleet: &mut Fleet, load: &Load, system: &dyn System, site: &Site) -> Result<Measured> {
-    let mut watcher = Watcher::new((0..NODES).map(|node| site.log(node)))?;
+    let mut watcher = Watcher::new((0..site.nodes()).map(|node| site.log(node)))?;
     let before = fleet.account()?;
     let awaited = Awaited { count: load.each, line: system.line() };
     let (sent, times) = thread::scope(|scope| -> Result<_> {

@@ -1,7 +1,7 @@
 //! What is measured: which tests, how much of each.
 
 use crate::systems::System;
-use anyhow::{Context, bail};
+use anyhow::bail;
 use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -9,9 +9,9 @@ use std::str::FromStr;
 /// A test.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Test {
-    /// So many clients, the first at node 0, send as fast as they may.
+    /// So many clients, each node's in turn from node 0 on, send as fast as they may.
     Flood {
-        /// How many; no more than there are nodes.
+        /// How many.
         clients: usize,
     },
     /// One client at node 0 sends so many messages a second.
@@ -42,7 +42,8 @@ impl fmt::Display for Test {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         match self {
             Test::Flood { clients: 1 } => f.write_str("flood-one"),
-            Test::Flood { .. } => f.write_str("flood-five"),
+            Test::Flood { clients: 5 } => f.write_str("flood-five"),
+            Test::Flood { clients } => write!(f, "flood-{clients}"),
             Test::Rate(rate) => write!(f, "rate-{rate}"),
         }
     }
@@ -55,10 +56,12 @@ impl FromStr for Test {
         match written {
             "flood-one" => Ok(Test::Flood { clients: 1 }),
             "flood-five" => Ok(Test::Flood { clients: 5 }),
-            _ => match written.strip_prefix("rate-").map(str::parse) {
-                Some(Ok(rate)) if (1..=1_000_000).contains(&rate) => Ok(Test::Rate(rate)),
-                Some(_) => bail!("a rate is written rate-1000, from 1 to 1000000 messages a second"),
-                None => None.context("a test is flood-one, flood-five, or a rate like rate-1000"),
+            _ => match written.split_once('-').map(|(kind, number)| (kind, number.parse())) {
+                Some(("rate", Ok(rate @ 1..=1_000_000))) => Ok(Test::Rate(rate)),
+                Some(("flood", Ok(clients @ 1..=10_000))) => Ok(Test::Flood { clients: clients as usize }),
+                _ => bail!(
+                    "a test is flood-one, flood-five, flood-1 to flood-10000, or rate-1 to rate-1000000"
+                ),
             },
         }
     }
@@ -69,6 +72,8 @@ impl FromStr for Test {
 pub struct Plan {
     /// Where files of runs and records are.
     pub dir: PathBuf,
+    /// Nodes of a ring.
+    pub nodes: usize,
     /// Messages of a flood, of all clients together; `None`: as many as the system asks for.
     pub messages: Option<u32>,
     /// Bytes of a message.
@@ -110,10 +115,10 @@ mod tests {
 
     #[test]
     fn tests_are_read_as_they_are_written() {
-        for name in ["flood-one", "flood-five", "rate-1000", "rate-50000"] {
+        for name in ["flood-one", "flood-five", "flood-10000", "rate-1000", "rate-50000"] {
             assert_eq!(name.parse::<Test>().unwrap().to_string(), name);
         }
-        for wrong in ["", "flood", "rate-", "rate-0", "rate-x", "rate-9999999"] {
+        for wrong in ["", "flood", "rate-", "rate-0", "flood-0", "flood-10001", "rate-x", "rate-9999999"] {
             assert!(wrong.parse::<Test>().is_err(), "{wrong}");
         }
     }

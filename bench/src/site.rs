@@ -5,7 +5,7 @@ use std::fs;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 
-/// Nodes of a ring.
+/// Nodes of a ring, where not their number is what is measured.
 pub const NODES: usize = 5;
 
 /// Ports of a node: the first takes clients.
@@ -19,19 +19,26 @@ const PORTS: std::ops::Range<u16> = 20_000..32_000;
 pub struct Site {
     dir: PathBuf,
     first_port: u16,
+    nodes: usize,
 }
 
 impl Site {
     /// An empty directory, and ports that are free now.
-    pub fn prepare(dir: &Path) -> Result<Site> {
-        let site = Site { dir: dir.to_owned(), first_port: free_ports(NODES as u16 * ROLES)? };
+    pub fn prepare(dir: &Path, nodes: usize) -> Result<Site> {
+        let site = Site { dir: dir.to_owned(), first_port: free_ports(nodes as u16 * ROLES)?, nodes };
         if dir.exists() {
             site.clear()?;
         }
-        for node in 0..NODES {
+        for node in 0..nodes {
             fs::create_dir_all(site.node_dir(node))?;
         }
         Ok(site)
+    }
+
+    /// How many nodes there are.
+    #[must_use]
+    pub fn nodes(&self) -> usize {
+        self.nodes
     }
 
     /// Deletes everything.
@@ -60,7 +67,7 @@ impl Site {
     /// A port of a node; nodes are counted round the ring.
     #[must_use]
     pub fn port(&self, node: usize, role: u16) -> u16 {
-        self.first_port + (node % NODES) as u16 * ROLES + role
+        self.first_port + (node % self.nodes) as u16 * ROLES + role
     }
 
     /// Where clients of a node connect.

@@ -12,7 +12,7 @@ use crate::check::Line;
 use crate::dialect::Dialect;
 use crate::fleet::Process;
 use crate::sink::Source;
-use crate::site::{NODES, Site};
+use crate::site::Site;
 use anyhow::Result;
 use std::env;
 use std::net::SocketAddr;
@@ -86,6 +86,12 @@ pub fn all(programs: &Programs) -> Result<Vec<Box<dyn System>>> {
     Ok(all)
 }
 
+/// zog from this program, answering at `journaled`.
+#[must_use]
+pub fn zog_journaled(program: &Path) -> Box<dyn System> {
+    Box::new(zog::Zog::new("zog", program, "journaled"))
+}
+
 /// A program by its name: from the path, or from the packages that were unpacked. A bare name if it is nowhere.
 fn find(name: &str, unpacked: &Path) -> PathBuf {
     let path = env::var_os("PATH").unwrap_or_default();
@@ -118,5 +124,5 @@ fn sinks(own: &Path, site: &Site, source: Source) -> Vec<Process> {
         command.arg(site.log(node));
         Process { node, command, ports: Vec::new() }
     };
-    (0..NODES).map(sink).collect()
+    (0..site.nodes()).map(sink).collect()
 }

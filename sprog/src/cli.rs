@@ -10,7 +10,7 @@ use clap::{
 };
 use pzog::Level;
 use std::io::{ErrorKind, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// Send messages into a zog ring, and answer for each of them.
@@ -73,8 +73,11 @@ pub(crate) enum Command {
         /// The shell
         shell: clap_complete::Shell,
     },
-    /// Write the manual page (roff) to standard output
-    Man,
+    /// Write the manual page (roff) to standard output, or those of all commands to a directory
+    Man {
+        /// Where sprog.1, sprog-bench.1 … are written
+        dir: Option<PathBuf>,
+    },
 }
 
 /// Where the hosts are, and how long they are waited for.
@@ -248,7 +251,14 @@ pub(crate) fn write_completions(shell: clap_complete::Shell) -> Result<Exit, Fai
 }
 
 /// `sprog man`.
-pub(crate) fn write_man() -> Result<Exit, Failure> {
+pub(crate) fn write_man(dir: Option<&Path>) -> Result<Exit, Failure> {
+    if let Some(dir) = dir {
+        let written =
+            std::fs::create_dir_all(dir).and_then(|()| clap_mangen::generate_to(Cli::command(), dir));
+        return written.map(|()| Exit::Answered).map_err(|e| {
+            Failure::new(Exit::Io, format!("manual pages cannot be written to {}: {e}", dir.display()))
+        });
+    }
     let mut page = Vec::new();
     let rendered = clap_mangen::Man::new(Cli::command()).render(&mut page);
     rendered.map_err(|e| Failure::new(Exit::Io, format!("the manual page could not be made: {e}")))?;

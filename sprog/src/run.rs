@@ -26,7 +26,7 @@ pub(crate) fn run(cli: &Cli) -> Result<Exit, Failure> {
         Some(Command::Who { message, ask }) => who::run(message, ask),
         Some(Command::Status(ask)) => status::run(ask),
         Some(Command::Completions { shell }) => cli::write_completions(*shell),
-        Some(Command::Man) => cli::write_man(),
+        Some(Command::Man { dir }) => cli::write_man(dir.as_deref()),
         Some(Command::Bench(args)) => bench::run(args),
         None => send(cli),
     }

@@ -105,6 +105,15 @@ fn a_host_that_is_killed_costs_no_message() {
 }
 
 #[test]
+fn it_has_a_page_in_the_manual() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let status = tests::sprog().arg("man").arg(dir.path()).status().expect("sprog can be started");
+    assert!(status.success(), "{status}");
+    let page = std::fs::read_to_string(dir.path().join("sprog-bench.1")).expect("a page");
+    assert!(page.contains("\\-\\-rate") && page.contains("\\-\\-csv"), "{page}");
+}
+
+#[test]
 fn without_a_host_that_answers_it_says_so_and_ends() {
     let ring = Plan::of(3).set_up();
     let output = bench(&ring, &["-m", "5", "-C", "4", "--window", "1", "--timeout", "200ms"])

@@ -4,7 +4,7 @@ use super::System;
 use crate::check::Line;
 use crate::dialect::Dialect;
 use crate::fleet::Process;
-use crate::site::{NODES, Site};
+use crate::site::Site;
 use anyhow::Result;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -42,7 +42,7 @@ impl System for Floor {
             command.arg(format!("{}=", port(0, 2)));
             Process { node, command, ports: (0..3).map(|role| port(0, role)).collect() }
         };
-        Ok((0..NODES).map(node).collect())
+        Ok((0..site.nodes()).map(node).collect())
     }
 
     fn dialect(&self) -> Dialect {

@@ -8,7 +8,7 @@ use crate::dialect::Dialect;
 use crate::fleet::Process;
 use crate::nats::create_stream;
 use crate::sink::Source;
-use crate::site::{NODES, Site};
+use crate::site::Site;
 use anyhow::Result;
 use std::path::{Path, PathBuf};
 
@@ -39,7 +39,7 @@ impl System for JetStream {
     }
 
     fn settle(&self, site: &Site) -> Result<()> {
-        create_stream(site.entrance(0), NODES)
+        create_stream(site.entrance(0), site.nodes())
     }
 
     fn dialect(&self) -> Dialect {

@@ -5,7 +5,7 @@ use super::{System, packaged, sinks};
 use crate::dialect::Dialect;
 use crate::fleet::Process;
 use crate::sink::Source;
-use crate::site::{NODES, Site};
+use crate::site::Site;
 use anyhow::Result;
 use std::path::{Path, PathBuf};
 
@@ -17,7 +17,7 @@ pub(super) struct Nats {
 
 /// The servers of a cluster; `more` settings go into the file of each.
 pub(super) fn servers(server: &Path, site: &Site, more: impl Fn(usize) -> String) -> Result<Vec<Process>> {
-    let routes = (0..NODES).map(|node| format!("\"nats://127.0.0.1:{}\"", site.port(node, 1)));
+    let routes = (0..site.nodes()).map(|node| format!("\"nats://127.0.0.1:{}\"", site.port(node, 1)));
     let routes = routes.collect::<Vec<_>>().join(", ");
     let node = |node| {
         let (clients, links) = (site.port(node, 0), site.port(node, 1));
@@ -30,7 +30,7 @@ pub(super) fn servers(server: &Path, site: &Site, more: impl Fn(usize) -> String
         command.arg("-c").arg(site.settings(node, &text)?);
         Ok(Process { node, command, ports: vec![clients, links] })
     };
-    (0..NODES).map(node).collect()
+    (0..site.nodes()).map(node).collect()
 }
 
 impl System for Nats {

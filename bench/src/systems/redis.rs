@@ -44,7 +44,7 @@ impl System for Redis {
             }
             Process { node, command, ports: vec![port] }
         };
-        Ok((0..NODES).map(node).collect())
+        Ok((0..site.nodes()).map(node).collect())
     }
 
     fn subscribers(&self, site: &Site) -> Result<Vec<Process>> {

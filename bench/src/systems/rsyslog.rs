@@ -4,7 +4,7 @@
 use super::{System, packaged};
 use crate::dialect::Dialect;
 use crate::fleet::Process;
-use crate::site::{NODES, Site};
+use crate::site::Site;
 use anyhow::Result;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
@@ -34,7 +34,7 @@ impl System for Rsyslog {
             command.arg("-f").arg(site.settings(node, &settings(site, node)?)?);
             Ok(Process { node, command, ports: (0..3).map(|role| site.port(node, role)).collect() })
         };
-        (0..NODES).map(node).collect()
+        (0..site.nodes()).map(node).collect()
     }
 
     fn dialect(&self) -> Dialect {

@@ -4,7 +4,7 @@ use super::System;
 use crate::check::Line;
 use crate::dialect::Dialect;
 use crate::fleet::Process;
-use crate::site::{NODES, Site};
+use crate::site::Site;
 use anyhow::{Context, Result};
 use std::fmt::Write;
 use std::fs;
@@ -35,7 +35,7 @@ impl System for Zog {
 
     fn daemons(&self, site: &Site) -> Result<Vec<Process>> {
         let mut ring = format!("ack = \"{}\"\n", self.level);
-        for node in 0..NODES {
+        for node in 0..site.nodes() {
             let (links, clients) = (site.port(node, 1), site.port(node, 0));
             write!(
                 ring,
@@ -51,7 +51,7 @@ impl System for Zog {
             command.arg("--log-dir").arg(site.node_dir(node));
             Process { node, command, ports: vec![site.port(node, 0), site.port(node, 1)] }
         };
-        Ok((0..NODES).map(node).collect())
+        Ok((0..site.nodes()).map(node).collect())
     }
 
     fn dialect(&self) -> Dialect {
