@@ -1,12 +1,14 @@
 //! SIGHUP: ring.toml is read again, and the logs are opened anew under their names.
 
 use crate::daemon::{Daemon, Shared};
+use crate::notify;
 use crate::rotate;
 use crate::signals::Signals;
 use pzog::Severity;
 use ringfile::RingFile;
 use std::io;
 use std::path::PathBuf;
+use std::rc::Rc;
 
 /// Where the ring comes from.
 #[derive(Clone)]
@@ -26,12 +28,14 @@ impl Origin {
 }
 
 /// Reloads at each SIGHUP. `running` is the file that the daemon was started with.
-pub(crate) async fn reload_at(signals: Signals, daemon: Shared, origin: Origin, running: RingFile) {
+pub(crate) async fn reload_at(signals: Rc<Signals>, daemon: Shared, origin: Origin, running: RingFile) {
     loop {
         if let Err(e) = signals.next().await {
             return log::error!("cannot wait for SIGHUP any more: {e}");
         }
+        notify::reloading();
         reload(&mut daemon.borrow_mut(), &origin, &running);
+        notify::ready();
     }
 }
 

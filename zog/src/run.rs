@@ -11,7 +11,7 @@ use crate::journal::{self, Found, Journal};
 use crate::reload::{self, Origin};
 use crate::rt::{self, Async, Task, Timer};
 use crate::signals::Signals;
-use crate::{alarm, failure, listener, rotate, state_dir, stop};
+use crate::{alarm, failure, listener, notify, rotate, state_dir, stop};
 use flexi_logger::{LogSpecification, Logger, LoggerHandle};
 use futures_lite::future;
 use pzog::{HostIndex, Identity, Input, Node, Severity};
@@ -95,7 +95,10 @@ fn directories(args: &RunArgs, name: &str) -> Directories {
 async fn live(origin: Origin, file: RingFile, me: HostIndex, dirs: Directories) -> Result<(), Failed> {
     let signal = |e| Failed::new(Exit::Io, format!("cannot wait for signals: {e}"));
     let stop_signals = Signals::stop().map_err(signal)?;
+    // From here on: a SIGHUP that comes while the journal is read must not end the daemon.
+    let reload_signals = Rc::new(Signals::reload().map_err(signal)?);
     let host = &file.hosts[me.index()];
+    rt::spawn(notify::feed_watchdog());
     let mut pause = AGAIN_MIN;
     let mut is_first = true;
     loop {
@@ -107,7 +110,7 @@ async fn live(origin: Origin, file: RingFile, me: HostIndex, dirs: Directories) 
             Ok(Some(life)) => {
                 is_first = false;
                 let begun = Instant::now();
-                match life.run(&origin, &file, &stop_signals).await? {
+                match life.run(&origin, &file, &stop_signals, &reload_signals).await? {
                     End::Stopped => return Ok(()),
                     End::Failed if begun.elapsed() > AGAIN_MAX => pause = AGAIN_MIN,
                     End::Failed => {}
@@ -154,6 +157,7 @@ async fn begin(
     let daemon = assemble(file, me, dirs, is_doubted)?;
     announce(&host.name, &ring, &clients)
         .map_err(|e| Failed::new(Exit::Io, format!("cannot write to standard output: {e}")))?;
+    notify::ready();
     let listeners = vec![
         rt::spawn(listener::accept(daemon.clone(), ring, Kind::Peer(None))),
         rt::spawn(listener::accept(daemon.clone(), clients, Kind::Client)),
@@ -162,13 +166,23 @@ async fn begin(
 }
 
 impl Life {
-    async fn run(self, origin: &Origin, file: &RingFile, stop_signals: &Signals) -> Result<End, Failed> {
+    async fn run(
+        self,
+        origin: &Origin,
+        file: &RingFile,
+        stop_signals: &Signals,
+        reload_signals: &Rc<Signals>,
+    ) -> Result<End, Failed> {
         let signal = |e| Failed::new(Exit::Io, format!("cannot wait for signals: {e}"));
         let Life { daemon, listeners } = self;
-        let reload_signals = Signals::reload().map_err(signal)?;
         let mut tasks = vec![
             rt::spawn(alarm::watch(daemon.clone())),
-            rt::spawn(reload::reload_at(reload_signals, daemon.clone(), origin.clone(), file.clone())),
+            rt::spawn(reload::reload_at(
+                reload_signals.clone(),
+                daemon.clone(),
+                origin.clone(),
+                file.clone(),
+            )),
         ];
         daemon.borrow_mut().turn(Input::Deadline);
         let stopped = async { stop_signals.next().await.map(|()| End::Stopped).map_err(signal) };
