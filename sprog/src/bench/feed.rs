@@ -15,6 +15,8 @@ pub(super) struct Feed {
     payload: Payload,
     messages: u64,
     clients: usize,
+    /// How many messages each client is still to send.
+    shares: Vec<u64>,
     rate: Option<u32>,
     /// The lane that is looked at first.
     next: usize,
@@ -29,6 +31,7 @@ impl Feed {
             payload: Payload::new(seed, args.size.clone()),
             messages: args.messages,
             clients: args.clients as usize,
+            shares: shares(args.messages, u64::from(args.clients)),
             rate: args.rate,
             next: 0,
             started: now,
@@ -82,12 +85,8 @@ impl Feed {
     async fn room<'a>(&mut self, client: &'a Client) -> Option<&'a Lane> {
         loop {
             let lanes = &client.lanes[..self.clients];
-            let mut in_turn = (0..self.clients).map(|step| (self.next + step) % self.clients);
-            let has_room = |index: &usize| {
-                let lane = &lanes[*index];
-                !lane.is_skipped() && lane.unanswered() < client.window
-            };
-            if let Some(index) = in_turn.find(has_room) {
+            if let Some(index) = self.with_room(client, lanes) {
+                self.shares[index] = self.shares[index].saturating_sub(1);
                 // At a rate the clients take turns; else one after the other fills its window.
                 self.next = (index + usize::from(self.rate.is_some())) % self.clients;
                 return Some(&lanes[index]);
@@ -96,10 +95,26 @@ impl Feed {
                 return None;
             }
             client.moved.wait().await;
-            // Else whoever is answered fastest would always come first.
-            self.next = (self.next + 1) % self.clients;
         }
     }
+
+    /// A client whose window has room and whose share is not sent. Where only clients of skipped hosts have some of
+    /// theirs left, the others send it.
+    fn with_room(&self, client: &Client, lanes: &[Lane]) -> Option<usize> {
+        let has_share = |index: usize| self.shares[index] > 0 && !lanes[index].is_skipped();
+        let has_room = |index: usize| !lanes[index].is_skipped() && lanes[index].unanswered() < client.window;
+        let in_turn = || (0..self.clients).map(|step| (self.next + step) % self.clients);
+        let own = in_turn().find(|index| has_share(*index) && has_room(*index));
+        own.or_else(|| {
+            let is_left_over = !in_turn().any(has_share);
+            in_turn().find(|index| is_left_over && has_room(*index))
+        })
+    }
+}
+
+/// Equal shares; the first clients have one more where that does not come out even.
+fn shares(messages: u64, clients: u64) -> Vec<u64> {
+    (0..clients).map(|client| messages / clients + u64::from(client < messages % clients)).collect()
 }
 
 /// When a message is due, counted from the first.
@@ -111,6 +126,12 @@ fn since_start(number: u64, rate: u32) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_message_is_in_a_share() {
+        assert_eq!(shares(11, 4), [3, 3, 3, 2]);
+        assert_eq!(shares(2, 3), [1, 1, 0]);
+    }
 
     #[test]
     fn messages_are_due_at_even_distances_without_drift() {

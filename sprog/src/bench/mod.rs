@@ -26,7 +26,7 @@ pub(crate) struct BenchArgs {
     /// Where the hosts are.
     #[command(flatten)]
     hosts: HostArgs,
-    /// How many messages are sent, by all clients together
+    /// How many messages are sent, by all clients together; each sends as many as the others
     #[arg(short, long, value_name = "COUNT", default_value_t = 100_000, value_parser = clap::value_parser!(u64).range(1..))]
     messages: u64,
     /// How many clients send, each with a session of its own; the hosts have them in turn
