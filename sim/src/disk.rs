@@ -197,6 +197,14 @@ impl Disk {
         segment.and_then(|s| s.get(start..(start + bytes as usize).min(s.len()))).unwrap_or_default().to_vec()
     }
 
+    /// The first bytes of a segment's file; returns its size.
+    pub(crate) fn read_segment(&self, number: u64, most: u32, into: &mut Vec<u8>) -> u32 {
+        let bytes = &self.segments[&number].bytes;
+        into.clear();
+        into.extend_from_slice(&bytes[..bytes.len().min(most as usize)]);
+        bytes.len() as u32
+    }
+
     /// The file that is called access.log, made if there is none; its place in `logs`.
     pub(crate) fn open_log(&mut self) -> usize {
         if let Some(at) = self.logs.iter().position(|log| log.is_named) {

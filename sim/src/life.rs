@@ -3,7 +3,7 @@
 use crate::event::{Event, Moment, SECOND};
 use crate::host::Ending;
 use crate::world::World;
-use pzog::journal::{Recovered, Recovery};
+use pzog::journal::{JournalError, Recovered, recover};
 use pzog::{Identity, Input, Node};
 
 impl World {
@@ -71,14 +71,11 @@ impl World {
     fn recover(&mut self, place: u8) -> Option<Recovered> {
         let crash_after = self.crash_in_start(place);
         let host = &mut self.hosts[usize::from(place)];
-        let mut recovery = Recovery::new(&host.ring, host.me);
-        let mut failed = None;
-        for (number, segment) in &host.disk.segments {
-            failed = failed.or(recovery.segment(*number, &segment.bytes).err());
-        }
-        let recovered = match (failed, recovery.finish()) {
-            (None, Ok(recovered)) => recovered,
-            (Some(error), _) | (_, Err(error)) => {
+        let numbers: Vec<u64> = host.disk.segments.keys().copied().collect();
+        let read = |number, most, into: &mut Vec<u8>| Ok(host.disk.read_segment(number, most, into));
+        let recovered = match recover::<JournalError>(&host.ring, host.me, &numbers, read) {
+            Ok(recovered) => recovered,
+            Err(error) => {
                 let what = format!("{} cannot use its own journal: {error}", host.name);
                 self.checks.fail(self.now, what);
                 return None;

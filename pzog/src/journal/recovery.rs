@@ -1,14 +1,16 @@
 //! What a journal says after a start: where every stream stands, which sessions are known, and what is missing in
 //! access.log.
 //!
-//! The oldest head gives the state before its segment; the records behind it are added in order, and every later
-//! head sets the state again. What is torn at the end of the last segment is cut: a new segment begins, and its
+//! Every head of a segment gives the state before it, so of most segments only that is read (`survey`). The records
+//! behind the first one that is read whole are added in order, and every later head sets the state again. What is torn at the end of the last segment is cut: a new segment begins, and its
 //! head says where the old one ended. What is damaged before that is passed over; messages that it held, and that
 //! access.log may lack, become holes of their streams, which are fetched again.
 
-use crate::event::{LogFile, Place};
+use crate::event::{LogFile, Place, Span};
+use crate::journal::frame::Frame;
 use crate::journal::record::{Line, Mark, StreamLine, lines};
 use crate::journal::scan::scan;
+use crate::journal::survey::{Head, Survey, check_host};
 use crate::journal::writer::{Entry, Segment};
 use crate::limits::INDEX_BYTES;
 use crate::ring::{HostIndex, Ring};
@@ -18,7 +20,7 @@ use crate::time::STAMP_LEN;
 use crate::wire::{Data, StreamName, named};
 use alloc::collections::VecDeque;
 use alloc::format;
-use alloc::string::{String, ToString};
+use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
 
@@ -47,9 +49,32 @@ impl fmt::Display for JournalError {
 
 impl core::error::Error for JournalError {}
 
+/// What the journal of this host says. `segments` are the numbers of those that are there, ascending. `read` takes the
+/// first bytes of a segment's file, so many or all that it has, in place of what is in its buffer, and returns the
+/// size of the file in bytes. The driver brings what is there to the disk before it makes a node of this.
+///
+/// # Errors
+/// A segment cannot be read, or it is another host's: this one must not start with it.
+pub fn recover<E: From<JournalError>>(
+    ring: &Ring,
+    me: HostIndex,
+    segments: &[u64],
+    mut read: impl FnMut(u64, u32, &mut Vec<u8>) -> Result<u32, E>,
+) -> Result<Recovered, E> {
+    let heads = Survey { ring, me, segments, read: &mut read }.heads()?;
+    let mut recovery = Recovery::new(ring, me);
+    recovery.pass_over(&heads);
+    for number in &segments[heads.len().saturating_sub(1)..] {
+        let mut bytes = Vec::new();
+        read(*number, u32::MAX, &mut bytes)?;
+        recovery.segment(*number, bytes)?;
+    }
+    Ok(recovery.finish()?)
+}
+
 /// Reads a journal, segment by segment.
 #[derive(Debug)]
-pub struct Recovery {
+struct Recovery {
     ring: Ring,
     me: HostIndex,
     /// The segment given last: only the next one's head says where it ends.
@@ -135,9 +160,7 @@ pub struct Recovered {
 }
 
 impl Recovery {
-    /// Begins to read the journal of this host.
-    #[must_use]
-    pub fn new(ring: &Ring, me: HostIndex) -> Recovery {
+    fn new(ring: &Ring, me: HostIndex) -> Recovery {
         let mut state = Recovered::default();
         // The place of the stream of the life that begins.
         state.streams.set_own(Stream::new(StreamName { origin: me, addressee: None, incarnation: 0 }, ring));
@@ -154,13 +177,28 @@ impl Recovery {
         }
     }
 
+    /// The oldest segments, of which the heads suffice; the last head is that of the next segment.
+    fn pass_over(&mut self, heads: &[Head]) {
+        for (head, next) in heads.iter().zip(heads.iter().skip(1)) {
+            let mut journaled = Vec::new();
+            for (name, upto) in &head.journaled {
+                let Some(stream) = self.state.streams.open(*name, &self.ring) else { continue };
+                journaled.resize(self.state.streams.len() as usize, 0);
+                journaled[stream as usize] = *upto;
+            }
+            let Head { segment: number, size, running_seconds: begun, .. } = *head;
+            let end = next.before.map_or(0, |end| end.offset);
+            let place = Place { segment: number, offset: 0 };
+            self.state.segments.push_back(Segment { number, size, end, begun });
+            self.state.index.push_back(Entry { place, journaled: journaled.into() });
+            self.taken.push(number);
+        }
+    }
+
     /// The next segment: all bytes of its file. Segments come in ascending order of their numbers.
-    ///
-    /// # Errors
-    /// The journal is of another host: this one must not start with it.
-    pub fn segment(&mut self, number: u64, bytes: &[u8]) -> Result<(), JournalError> {
+    fn segment(&mut self, number: u64, bytes: Vec<u8>) -> Result<(), JournalError> {
         self.state.last_segment = Some(number);
-        let link = link(number, bytes);
+        let link = link(number, &bytes);
         self.drop_cut_off(link);
         let is_dead = |before: Place| self.state.dead.contains(&before.segment);
         let mut lives = !link.and_then(|link| link.before).is_some_and(is_dead);
@@ -174,7 +212,7 @@ impl Recovery {
             self.doubt(number, link);
             self.taken.push(number);
             let incarnation = link.map(|link| link.incarnation);
-            self.pending = Some(Pending { number, incarnation, bytes: bytes.to_vec() });
+            self.pending = Some(Pending { number, incarnation, bytes });
         } else {
             self.find(format!(
                 "TORN journal segment {number:016x}: the end of the one before was never written; dropped"
@@ -222,11 +260,8 @@ impl Recovery {
         (is_new_life || next.is_proof || is_whole()).then_some(end)
     }
 
-    /// All segments were given. The driver brings them to the disk before it makes a node of this.
-    ///
-    /// # Errors
-    /// As [`Recovery::segment`].
-    pub fn finish(mut self) -> Result<Recovered, JournalError> {
+    /// All segments were given.
+    fn finish(mut self) -> Result<Recovered, JournalError> {
         if let Some(Pending { number, bytes, .. }) = self.pending.take() {
             self.read(number, &bytes, None)?;
         }
@@ -248,6 +283,9 @@ impl Recovery {
             ));
         }
         let mut damaged = scanned.damaged.iter().peekable();
+        if let Some(copy) = damaged.next_if(|span| lost_copy_of_head(span, &scanned.frames, bytes)) {
+            self.find_damage(number, copy.start, copy.end);
+        }
         for frame in &scanned.frames {
             while let Some(span) = damaged.next_if(|span| span.start < frame.offset) {
                 self.damage(number, span.start, span.end);
@@ -272,6 +310,10 @@ impl Recovery {
 
     fn damage(&mut self, segment: u64, from: u32, to: u32) {
         self.damaged = Some(Place { segment, offset: from });
+        self.find_damage(segment, from, to);
+    }
+
+    fn find_damage(&mut self, segment: u64, from: u32, to: u32) {
         self.find(format!("DAMAGED journal segment {segment:016x}, offset {from} to {to}: passed over"));
     }
 
@@ -320,10 +362,7 @@ impl Recovery {
         running_seconds: u64,
         payload: &[u8],
     ) -> Result<(), JournalError> {
-        if host != self.ring.name(self.me).as_bytes() {
-            let host = String::from_utf8_lossy(host).to_string();
-            return Err(JournalError::OtherHost { segment: place.segment, host });
-        }
+        check_host(place.segment, host, &self.ring, self.me)?;
         self.has_base = true;
         self.state.running_seconds = self.state.running_seconds.max(running_seconds);
         self.state.sessions.begin_snapshot();
@@ -435,8 +474,8 @@ impl Recovered {
         self.mark.map(|mark| mark.log)
     }
 
-    /// The lines of access.log that a segment holds beyond the last mark. To be asked for all segments, ascending,
-    /// with the bytes that [`Recovery::segment`] was given.
+    /// The lines of access.log that a segment holds beyond the last mark. To be asked for all segments that are not
+    /// [`Recovered::is_logged`], ascending, with all their bytes.
     pub fn log_lines(&self, number: u64, bytes: &[u8], out: &mut Vec<u8>) {
         let from = self.mark.map_or(Place::default(), |mark| mark.place);
         if number < from.segment {
@@ -488,6 +527,15 @@ impl Recovered {
     pub fn unreadable(&self) -> &[u64] {
         &self.unreadable
     }
+}
+
+/// Whether what cannot be read is the first copy of a head of which the second one can: nothing is lost with it.
+fn lost_copy_of_head(span: &Span, frames: &[Frame], bytes: &[u8]) -> bool {
+    let is_head = |frame: &Frame| {
+        let first = lines(&bytes[frame.payload.range()]).next().and_then(Line::parse);
+        matches!(first, Some(Line::Head { .. }))
+    };
+    span.start == 0 && frames.first().is_some_and(|frame| frame.offset == span.end && is_head(frame))
 }
 
 fn link(number: u64, bytes: &[u8]) -> Option<Link> {

@@ -299,12 +299,6 @@ impl Journal {
         self.index.get(behind.saturating_sub(1)).map_or(self.end, |e| e.place)
     }
 
-    /// The next place behind this one that the index knows.
-    pub(crate) fn next_known(&self, place: Place) -> Place {
-        let behind = self.index.partition_point(|e| e.place <= place);
-        self.index.get(behind).map_or(self.end, |e| e.place)
-    }
-
     /// Where reading goes on at a place: at the head of the next segment where this one ends.
     pub(crate) fn normal(&self, place: Place) -> Place {
         let at = self.segments.partition_point(|s| s.number < place.segment);

@@ -1,7 +1,7 @@
 //! One host: its node, its journal on a disk that loses its power, and its access.log.
 
 use crate::disk::{Disk, Event, Files, Write};
-use crate::history::{History, recover, ring};
+use crate::history::{History, check_heads_suffice, recover, ring};
 use crate::outside::{CLIENT, PEER};
 use pzog::time::Duration;
 use pzog::{HostIndex, Identity, Input, Node, Now, Outputs, Prepare, Read, Settings, Slice, Time};
@@ -18,6 +18,8 @@ pub(crate) struct Looks {
     /// As many images of one moment are looked at.
     pub(crate) max: u64,
     pub(crate) images: u64,
+    /// Segments of which the head was read alone, in all images.
+    pub(crate) heads: usize,
 }
 
 pub(crate) struct Host {
@@ -250,16 +252,17 @@ impl Host {
     }
 
     fn look(&mut self, torn: Option<(&Write, usize)>) {
-        let Looks { dice, max, images } = &mut self.looks;
+        let Looks { dice, max, images, heads } = &mut self.looks;
         if *max > 0 {
             let remains = self.disk.lost_power(torn);
-            *images += remains.each_image(dice, *max, |files| check_image(files, &self.history));
+            *images += remains.each_image(dice, *max, |files| *heads += check_image(files, &self.history));
         }
     }
 }
 
 /// Panics unless a journal says what it must after a loss of power.
-fn check_image(files: &Files, history: &History) {
+/// Returns of how many segments the heads sufficed.
+fn check_image(files: &Files, history: &History) -> usize {
     let (recovered, lines) = recover(files);
     for finding in recovered.findings() {
         assert!(finding.starts_with("TORN "), "a loss of power is taken for damage: {finding}");
@@ -267,4 +270,5 @@ fn check_image(files: &Files, history: &History) {
     assert!(recovered.unreadable().is_empty());
     let upto = history.upto(&recovered, &lines);
     assert!(upto >= history.certain, "lines are lost: {upto} of {} bytes", history.certain);
+    check_heads_suffice(files)
 }

@@ -23,7 +23,7 @@ impl Journal {
     fn write() -> Journal {
         let mut dice = SmallRng::seed_from_u64(64);
         let mut client = Client::new("a");
-        let looks = Looks { dice: SmallRng::seed_from_u64(0), max: 0, images: 0 };
+        let looks = Looks { dice: SmallRng::seed_from_u64(0), max: 0, images: 0, heads: 0 };
         let mut host = Host::start(HostIndex(0), 1, Files::new(), History::new(), looks);
         let mut now = Time(1);
         host.begin(now);
