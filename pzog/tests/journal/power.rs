@@ -176,7 +176,7 @@ fn no_loss_of_power_takes_what_is_certain_or_brings_what_never_was() {
     let (images, heads) =
         (0..6).map(|seed| images_of_lives(seed, 3)).fold((0, 0), |a, b| (a.0 + b.0, a.1 + b.1));
     assert!(images > 1000, "{images}");
-    assert!(heads > 1000, "only of {heads} segments the head was read alone");
+    assert!(heads > 100, "only of {heads} segments the head was read alone");
 }
 
 /// `scripts/crash-images` runs this.
