@@ -10,7 +10,7 @@ use crate::event::{LogFile, Place, Span};
 use crate::journal::frame::Frame;
 use crate::journal::record::{Line, Mark, StreamLine, lines};
 use crate::journal::scan::scan;
-use crate::journal::survey::{Head, Survey, check_host};
+use crate::journal::survey::{Chain, Head, Survey, Surveyed, check_host};
 use crate::journal::writer::{Entry, Segment};
 use crate::limits::INDEX_BYTES;
 use crate::ring::{HostIndex, Ring};
@@ -61,8 +61,8 @@ pub fn recover<E: From<JournalError>>(
     segments: &[u64],
     mut read: impl FnMut(u64, u32, &mut Vec<u8>) -> Result<u32, E>,
 ) -> Result<Recovered, E> {
-    let heads = Survey { ring, me, segments, read: &mut read }.heads()?;
-    let mut recovery = Recovery::new(ring, me);
+    let Surveyed { heads, chain } = Survey { ring, me, segments, read: &mut read }.look()?;
+    let mut recovery = Recovery::new(ring, me, chain);
     recovery.pass_over(&heads);
     for number in &segments[heads.len().saturating_sub(1)..] {
         let mut bytes = Vec::new();
@@ -77,6 +77,7 @@ pub fn recover<E: From<JournalError>>(
 struct Recovery {
     ring: Ring,
     me: HostIndex,
+    chain: Chain,
     /// The segment given last: only the next one's head says where it ends.
     pending: Option<Pending>,
     state: Recovered,
@@ -160,13 +161,14 @@ pub struct Recovered {
 }
 
 impl Recovery {
-    fn new(ring: &Ring, me: HostIndex) -> Recovery {
+    fn new(ring: &Ring, me: HostIndex, chain: Chain) -> Recovery {
         let mut state = Recovered::default();
         // The place of the stream of the life that begins.
         state.streams.set_own(Stream::new(StreamName { origin: me, addressee: None, incarnation: 0 }, ring));
         Recovery {
             ring: ring.clone(),
             me,
+            chain,
             pending: None,
             state,
             has_base: false,
@@ -198,6 +200,10 @@ impl Recovery {
     /// The next segment: all bytes of its file. Segments come in ascending order of their numbers.
     fn segment(&mut self, number: u64, bytes: Vec<u8>) -> Result<(), JournalError> {
         self.state.last_segment = Some(number);
+        if self.chain.leaves_out(number) {
+            self.drop_left_out(number, &bytes);
+            return Ok(());
+        }
         let link = link(number, &bytes);
         self.drop_cut_off(link);
         let is_dead = |before: Place| self.state.dead.contains(&before.segment);
@@ -220,6 +226,17 @@ impl Recovery {
             self.state.dead.push(number);
         }
         Ok(())
+    }
+
+    /// A later segment that is certain goes on where an earlier one ended: this one was cut off by a crash, or was not
+    /// begun before that.
+    fn drop_left_out(&mut self, number: u64, bytes: &[u8]) {
+        self.state.dead.push(number);
+        if !scan(number, bytes, None).frames.is_empty() {
+            self.find(format!(
+                "TORN journal segment {number:016x}: it came behind what a crash had cut off; dropped"
+            ));
+        }
     }
 
     /// Remembers how it is before a segment whose predecessor is not the last one that was taken.
@@ -253,6 +270,9 @@ impl Recovery {
     /// Where a segment ends, if the next one tells that and it is certain: a crash may leave the next one's head and
     /// not the end of this one.
     fn end_of(&self, segment: &Pending, next: Option<Link>) -> Option<u32> {
+        if let Some(end) = self.chain.end_of(segment.number) {
+            return Some(end);
+        }
         let next = next?;
         let end = next.before.filter(|end| end.segment == segment.number)?.offset;
         let is_new_life = segment.incarnation.is_some_and(|life| life != next.incarnation);

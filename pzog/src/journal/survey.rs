@@ -1,4 +1,4 @@
-//! Which segments a start reads whole, and what the heads of the others say.
+//! What a start has to read: which segments whole, and the heads of the others.
 //!
 //! Each segment begins with a snapshot of all that is known, so of most it is enough to read the head: it tells how
 //! far every stream was, and where the segment before ended. Whole are read the newest ones,
@@ -7,16 +7,19 @@
 //! - back to a segment that proves that all before it is on the disk: a crash can have cut off nothing there;
 //! - at least [`WHOLE_MIN`], so that repeats within sessions are still told from conflicts.
 //!
-//! Older ones are passed over only while each head names the segment before it. Where one does not, since it rots or
-//! a file is missing, everything is read. What rots behind a head that was read is found when it is served.
+//! A segment is such a proof if one of its records was written after a sync, or if a life begins with it: whatever it
+//! names as before it had been brought to the disk. From there on back, each head names the segment before it. Where
+//! one does not, since it rots or a file is missing, everything is read. What rots behind a head that was read is found
+//! when it is served.
 
-use super::frame::{self, BadFrame};
+use super::frame::{self, BadFrame, Frame};
 use super::record::{Line, lines};
 use super::recovery::JournalError;
 use super::scan::scan;
 use crate::event::Place;
 use crate::ring::{HostIndex, Ring};
 use crate::wire::StreamName;
+use alloc::collections::BTreeMap;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
@@ -31,6 +34,7 @@ pub(super) struct Head {
     pub(super) segment: u64,
     /// The size of its file.
     pub(super) size: u32,
+    incarnation: u64,
     pub(super) running_seconds: u64,
     /// Where the segment before ended.
     pub(super) before: Option<Place>,
@@ -46,50 +50,101 @@ pub(super) struct Survey<'a, Read> {
     pub(super) read: &'a mut Read,
 }
 
+/// What was found.
+#[derive(Default)]
+pub(super) struct Surveyed {
+    /// The heads of the oldest segments, which need not be read whole, and then that of the first one which has to be.
+    /// None if all have to be.
+    pub(super) heads: Vec<Head>,
+    pub(super) chain: Chain,
+}
+
+/// Segments of which it is certain that they are on the disk, each named by the one behind it.
+#[derive(Default, Debug)]
+pub(super) struct Chain {
+    /// Where each of them ends, but the last …
+    ends: BTreeMap<u64, u32>,
+    /// … which proves all this.
+    last: Option<u64>,
+}
+
+impl Chain {
+    /// Where this segment ends, if that is certain.
+    pub(super) fn end_of(&self, segment: u64) -> Option<u32> {
+        self.ends.get(&segment).copied()
+    }
+
+    /// Whether a segment lies between two that follow each other without it.
+    pub(super) fn leaves_out(&self, segment: u64) -> bool {
+        let first = self.ends.keys().next();
+        let is_between =
+            first.is_some_and(|first| *first < segment) && self.last.is_some_and(|last| segment < last);
+        is_between && !self.ends.contains_key(&segment)
+    }
+}
+
 impl<Read> Survey<'_, Read> {
-    /// The heads of the oldest segments, which need not be read whole, and then that of the first one which has to
-    /// be. None if all have to be.
-    pub(super) fn heads<E>(&mut self) -> Result<Vec<Head>, E>
+    /// Reads what is needed to know what is to be read.
+    pub(super) fn look<E>(&mut self) -> Result<Surveyed, E>
     where
         Read: FnMut(u64, u32, &mut Vec<u8>) -> Result<u32, E>,
         E: From<JournalError>,
     {
-        let Some((proof, mark)) = self.newest_proof()? else { return Ok(Vec::new()) };
+        let Some((proof, mark)) = self.newest_proof()? else { return Ok(Surveyed::default()) };
         let marked = self.segments.partition_point(|number| *number <= mark.segment).saturating_sub(1);
         let marked = if planted!(MarkPassedOver) { proof } else { marked };
         let first_whole = marked.min(proof).min(self.segments.len().saturating_sub(WHOLE_MIN));
-        if first_whole == 0 {
-            return Ok(Vec::new());
-        }
         let mut heads = Vec::new();
-        for at in (0..=proof).rev() {
-            let Some(head) = self.head(self.segments[at])? else { return Ok(Vec::new()) };
-            let named = head.before.map(|before| before.segment);
-            if at > 0 && named != Some(self.segments[at - 1]) {
-                return Ok(Vec::new());
+        let mut chain = Chain { last: Some(self.segments[proof]), ..Chain::default() };
+        let mut next = Some(proof);
+        let mut is_unbroken = true;
+        while let Some(at) = next {
+            let head = self.head(self.segments[at])?;
+            let before = head.as_ref().and_then(|head| head.before);
+            next = before
+                .and_then(|before| self.segments.binary_search(&before.segment).ok())
+                .filter(|b| *b < at);
+            if let (Some(_), Some(before)) = (next, before) {
+                chain.ends.insert(before.segment, before.offset);
             }
-            if at <= first_whole {
-                heads.push(head);
-            }
+            is_unbroken &= head.is_some() && (at == 0 || next == Some(at - 1));
+            heads.extend(head.filter(|_| at <= first_whole));
         }
         heads.reverse();
-        Ok(heads)
+        let suffice = is_unbroken && first_whole > 0;
+        Ok(Surveyed { heads: if suffice { heads } else { Vec::new() }, chain })
     }
 
-    /// The newest segment that proves a sync since it was begun and tells how far access.log is certain: its place
-    /// among the segments, and that mark.
+    /// The newest segment that proves that all before it is on the disk, and tells how far access.log is certain: its
+    /// place among the segments, and that mark.
     fn newest_proof<E>(&mut self) -> Result<Option<(usize, Place)>, E>
     where
         Read: FnMut(u64, u32, &mut Vec<u8>) -> Result<u32, E>,
+        E: From<JournalError>,
     {
         let mut bytes = Vec::new();
         for (at, number) in self.segments.iter().enumerate().rev() {
             (self.read)(*number, u32::MAX, &mut bytes)?;
-            if let Some(mark) = proved_mark(*number, &bytes) {
+            let frames = scan(*number, &bytes, None).frames;
+            let is_proof = frames.iter().any(|frame| frame.synced > 0) || self.begins_a_life(at)?;
+            if let (true, Some(mark)) = (is_proof, last_mark(&frames, &bytes)) {
                 return Ok(Some((at, mark)));
             }
         }
         Ok(None)
+    }
+
+    /// Whether the segment before is of a former life, and so was on the disk before this one was begun.
+    fn begins_a_life<E>(&mut self, at: usize) -> Result<bool, E>
+    where
+        Read: FnMut(u64, u32, &mut Vec<u8>) -> Result<u32, E>,
+        E: From<JournalError>,
+    {
+        let Some(head) = self.head(self.segments[at])? else { return Ok(false) };
+        let before =
+            head.before.map(|before| before.segment).filter(|b| self.segments.binary_search(b).is_ok());
+        let Some(before) = before else { return Ok(false) };
+        Ok(self.head(before)?.is_some_and(|before| before.incarnation != head.incarnation))
     }
 
     /// The head of a segment, if one of its copies can be read.
@@ -118,15 +173,13 @@ impl<Read> Survey<'_, Read> {
     }
 }
 
-/// The last mark that a segment tells, if it proves that a sync has ended since it was begun.
-fn proved_mark(segment: u64, bytes: &[u8]) -> Option<Place> {
-    let frames = scan(segment, bytes, None).frames;
+/// The last mark that these records tell.
+fn last_mark(frames: &[Frame], bytes: &[u8]) -> Option<Place> {
     let mark = |line: &[u8]| match Line::parse(line) {
         Some(Line::Mark(mark)) => Some(mark.place),
         _ => None,
     };
-    let is_proof = frames.iter().any(|frame| frame.synced > 0);
-    let mut newest_first = frames.iter().rev().filter(|_| is_proof);
+    let mut newest_first = frames.iter().rev();
     newest_first.find_map(|frame| lines(&bytes[frame.payload.range()]).filter_map(mark).last())
 }
 
@@ -138,11 +191,11 @@ fn parse(
     me: HostIndex,
 ) -> Result<Option<Head>, JournalError> {
     let mut lines = lines(payload);
-    let Some(Line::Head { host, running_seconds, .. }) = lines.next().and_then(Line::parse) else {
+    let Some(Line::Head { host, incarnation, running_seconds }) = lines.next().and_then(Line::parse) else {
         return Ok(None);
     };
     check_host(segment, host, ring, me)?;
-    let mut head = Head { segment, size, running_seconds, before: None, journaled: Vec::new() };
+    let mut head = Head { segment, size, incarnation, running_seconds, before: None, journaled: Vec::new() };
     for line in lines {
         match line.first() {
             Some(b'E') => head.before = before(line),

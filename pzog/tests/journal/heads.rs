@@ -12,8 +12,8 @@ use rand::{RngExt as _, SeedableRng as _};
 /// A journal of so many segments, at least.
 const SEGMENTS: usize = 10;
 
-/// A journal that nobody else needs, so that all of it is kept; access.log is marked in some stretches and not in
-/// others, and the power goes now and then. Also what access.log has to say.
+/// A journal that nobody else needs, so that all of it is kept; there are stretches in which access.log
+/// is not marked, and in which nothing is synced, and the power goes now and then. Also what access.log has to say.
 fn journal(seed: u64) -> (Files, History) {
     let mut dice = SmallRng::seed_from_u64(seed);
     let (mut files, mut history) = (Files::new(), History::new());
@@ -25,7 +25,7 @@ fn journal(seed: u64) -> (Files, History) {
         host.begin(now);
         host.hear_client(now, &client.connect(&mut dice));
         let segments = host.disk.now().len() + dice.random_range(1..SEGMENTS);
-        let mut is_marked = true;
+        let (mut no_mark, mut no_sync) = (false, false);
         while host.disk.now().len() < segments {
             now = Time(now.0 + 10_000);
             host.hear_client(now, &client.say(&mut dice));
@@ -35,9 +35,10 @@ fn journal(seed: u64) -> (Files, History) {
                 client = Client::new(&format!("{life}-{}", now.0));
                 host.hear_client(now, &client.connect(&mut dice));
             }
-            is_marked ^= dice.random_bool(0.02);
+            no_mark ^= dice.random_bool(0.02);
+            no_sync ^= dice.random_bool(0.02);
             for _ in 0..4 {
-                if is_marked { host.go_on(now, &mut dice) } else { host.go_on_unmarked(now, &mut dice) }
+                host.go_on_without(now, &mut dice, no_mark, no_sync);
             }
         }
         files = host.disk.lost_power(None).any_image(&mut dice);

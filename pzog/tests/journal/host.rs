@@ -123,11 +123,13 @@ impl Host {
         self.history.certain = self.history.lines.len();
     }
 
-    /// Something that it waits for happens, but that access.log is brought to the disk.
-    pub(crate) fn go_on_unmarked(&mut self, now: Time, dice: &mut SmallRng) {
-        let marking = self.marking.take();
+    /// Something that it waits for happens, but that access.log, or the journal, is brought to the disk.
+    pub(crate) fn go_on_without(&mut self, now: Time, dice: &mut SmallRng, mark: bool, sync: bool) {
+        let marking = self.marking.take_if(|_| mark);
+        let syncing = self.syncing.take_if(|_| sync);
         self.go_on(now, dice);
         self.marking = self.marking.or(marking);
+        self.syncing = self.syncing.or(syncing);
     }
 
     /// Something that it waits for happens.

@@ -31,7 +31,7 @@ impl Journal {
         while host.disk.now().values().map(Vec::len).sum::<usize>() < 64 << 10 {
             now = Time(now.0 + 10_000);
             host.hear_client(now, &client.say(&mut dice));
-            host.go_on_unmarked(now, &mut dice);
+            host.go_on_without(now, &mut dice, true, false);
         }
         let lines = host.history.lines;
         let count = lines.iter().filter(|b| **b == b'\n').count() as u64;
