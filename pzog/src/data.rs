@@ -1,4 +1,7 @@
 //! Messages from peers: each is journaled, passed on as its wrapping says, and logged.
+//!
+//! Mostly many come at a time, of one stream and in order. Each is checked and logged by itself; what follows from
+//! them (the journal's record, who gets them, watermarks) is done once for the whole [`Run`].
 
 use crate::broadcast::{OWN, put_version_1};
 use crate::event::{ConnId, Outputs, Severity, Slice, Source, Span};
@@ -9,10 +12,34 @@ use crate::relay::next_hop;
 use crate::report::Refusal;
 use crate::ring::HostIndex;
 use crate::session::{At, Noted, Token, content};
-use crate::stream::Arrival;
+use crate::stream::{Arrival, Numbers};
 use crate::text;
 use crate::time::{Now, STAMP_LEN, Stamp, Time};
 use crate::wire::{BadStream, Data, StreamName, named};
+
+/// Consecutive messages of one stream that are alike and stand side by side in the input.
+struct Run {
+    stream: u32,
+    wrapping: u8,
+    is_logged: bool,
+    numbers: Numbers,
+    /// The lines with their ends.
+    lines: Span,
+}
+
+impl Run {
+    /// Adds a message, if it is of the run. A repeat stays by itself: it is written to the journal in another form.
+    fn extend(&mut self, next: &Run) -> bool {
+        let is_alike = self.stream == next.stream && self.wrapping == next.wrapping;
+        let is_logged = self.is_logged && next.is_logged;
+        let follows = self.numbers.to + 1 == next.numbers.from && self.lines.end == next.lines.start;
+        let extends = is_alike && is_logged && follows;
+        if extends {
+            (self.numbers.to, self.lines.end) = (next.numbers.to, next.lines.end);
+        }
+        extends
+    }
+}
 
 /// What stands in a data line, with the stream found.
 struct Found<'a> {
@@ -22,38 +49,78 @@ struct Found<'a> {
 }
 
 impl Node {
-    /// A message from a peer arrives: `<w><stream>.<seq>… <time> <text>`, at `line` of `bytes`.
+    /// Messages from a peer arrive: lines `<w><stream>.<seq>… <time> <text>`, at `at` of `bytes`. Moves `at` behind
+    /// those that are finished.
     pub(crate) fn peer_data(
         &mut self,
         now: Now,
         conn: ConnId,
         bytes: &mut [u8],
-        line: Span,
+        at: &mut usize,
         out: &mut Outputs,
     ) {
         let Some(mut peer) = self.peers.take(conn) else { return };
-        let taken = self.take_data(now.mono, &mut peer, bytes, line, out);
+        let mut run = None;
+        while bytes.get(*at).is_some_and(u8::is_ascii_digit) {
+            self.take_following(&mut peer, run.as_mut(), bytes, at, out);
+            let Some((line, refusal)) = peer.lines.next(bytes, at) else { break };
+            let taken = match refusal {
+                None => self.take_data(now.mono, &mut peer, &mut run, bytes, line, out),
+                Some(refusal) => Err(refusal),
+            };
+            if let Err(refusal) = taken {
+                self.refuse_peer_line(conn, refusal, &bytes[line.range()], out);
+            }
+        }
+        self.end_run(now.mono, run.as_ref(), bytes, out);
         if let Some(up) = peer.host.and_then(|host| self.links[host.index()].up.as_mut()) {
             up.used = now.mono;
         }
         self.peers.put(conn, peer);
-        if let Err(refusal) = taken {
-            self.refuse_peer_line(conn, refusal, &bytes[line.range()], out);
+    }
+
+    /// Takes all lines that are like the last one of a run but for their numbers and texts.
+    fn take_following(
+        &mut self,
+        peer: &mut Peer,
+        run: Option<&mut Run>,
+        bytes: &mut [u8],
+        at: &mut usize,
+        out: &mut Outputs,
+    ) {
+        let Some(run) = run.filter(|run| run.is_logged && run.lines.end as usize == *at) else { return };
+        let state = self.streams.get_mut(run.stream);
+        if !self.has_room || !state.holes.is_empty() || state.journaled != run.numbers.to {
+            return;
         }
+        let before = run.numbers;
+        while let Some(line) = peer.following.recognise(run.wrapping, &bytes[*at..]) {
+            out.log.extend_from_slice(&bytes[*at + line.logged..*at + line.bytes - 1]);
+            if let Some(carriage_return) = out.log.last_mut() {
+                *carriage_return = b'\n';
+            }
+            bytes[*at] = b'0';
+            *at += line.bytes;
+            run.numbers.to += 1;
+        }
+        run.lines.end = *at as u32;
+        state.take_all(run.numbers.to);
+        self.counters.logged += run.numbers.count() - before.count();
     }
 
     fn take_data(
         &mut self,
         now: Time,
         peer: &mut Peer,
+        run: &mut Option<Run>,
         bytes: &mut [u8],
         line: Span,
         out: &mut Outputs,
     ) -> Result<(), Refusal> {
         let wrapping = bytes[line.start as usize] - b'0';
         let Found { stream, data, text } = self.find_data(peer, &bytes[line.range()])?;
-        let name = self.streams.get(stream).name;
-        if wrapping > 2 || (wrapping > 0 && name.addressee.is_some()) {
+        let is_addressed = self.streams.get(stream).name.addressee.is_some();
+        if wrapping > 2 || (wrapping > 0 && is_addressed) {
             return Err(Refusal::Malformed);
         }
         if stream == OWN {
@@ -77,8 +144,16 @@ impl Node {
             }
         }
         let is_logged = !self.is_repeat(peer, stream, &data, text, out);
-        let (seq, logged_bytes) = (data.seq, data.logged.len());
+        let seq = data.seq;
+        if is_logged {
+            self.log(&[data.logged], out);
+        }
+        let is_plain = data.named.is_empty() && !data.urgent && data.numbered.is_none();
         let state = self.streams.get_mut(stream);
+        match is_plain {
+            true => peer.following.expect(&state.head, seq, &peer.last_stamp),
+            false => peer.following.forget(),
+        }
         if data.urgent {
             state.urgent = seq;
             self.sync.urgent = true;
@@ -86,19 +161,25 @@ impl Node {
         state.used = now;
         state.take(seq, is_logged);
         bytes[line.start as usize] = b'0';
-        let line = Span { end: line.end + 2, ..line };
-        self.journal_line(&bytes[line.range()], line, is_logged, out);
-        if wrapping > 0 {
-            let charge = next_hop(&self.ring, self.me, name.origin, wrapping);
-            self.relay(charge, stream, seq, &bytes[line.range()], out);
+        let lines = Span { end: line.end + 2, ..line };
+        let next = Run { stream, wrapping, is_logged, numbers: Numbers { from: seq, to: seq }, lines };
+        if !run.as_mut().is_some_and(|run| run.extend(&next)) {
+            self.end_run(now, run.replace(next).as_ref(), bytes, out);
         }
-        self.feed_live(now, stream, seq, Slice::Input(line), out);
-        if is_logged {
-            let line = &bytes[line.range()];
-            self.log(&[&line[line.len() - 2 - logged_bytes..line.len() - 2]], out);
-        }
-        self.watermark_rose(now, stream);
         Ok(())
+    }
+
+    /// What follows from messages that were taken.
+    fn end_run(&mut self, now: Time, run: Option<&Run>, bytes: &[u8], out: &mut Outputs) {
+        let Some(&Run { stream, wrapping, is_logged, numbers, lines }) = run else { return };
+        self.journal_lines(bytes, lines, is_logged, out);
+        if wrapping > 0 {
+            let origin = self.streams.get(stream).name.origin;
+            let charge = next_hop(&self.ring, self.me, origin, wrapping);
+            self.relay(charge, stream, numbers, &bytes[lines.range()], out);
+        }
+        self.feed_live(now, stream, numbers, Slice::Input(lines), out);
+        self.watermark_rose(now, stream);
     }
 
     /// Whether a first message may be taken: not before what it names of its host's former lives.
@@ -129,12 +210,12 @@ impl Node {
         Ok(may_begin)
     }
 
-    /// Adds a message to the journal: as it stands, or marked as a repeat.
-    fn journal_line(&mut self, bytes: &[u8], line: Span, is_logged: bool, out: &mut Outputs) {
+    /// Adds messages to the journal: as they stand, or one that is marked as a repeat.
+    fn journal_lines(&mut self, bytes: &[u8], lines: Span, is_logged: bool, out: &mut Outputs) {
         if is_logged {
-            return self.journal.add(Slice::Input(line));
+            return self.journal.add(Slice::Input(lines));
         }
-        let piece = out.put_bytes(&[&[REPEAT], &bytes[1..]]);
+        let piece = out.put_bytes(&[&[REPEAT], &bytes[lines.range()][1..]]);
         self.journal.add(piece);
     }
 
@@ -223,18 +304,22 @@ impl Node {
         }
     }
 
-    /// Passes a message on to our charge, as its wrapping says.
-    fn relay(&mut self, to: HostIndex, stream: u32, seq: u64, line: &[u8], out: &mut Outputs) {
+    /// Passes messages on to our charge, as their wrapping says.
+    fn relay(&mut self, to: HostIndex, stream: u32, numbers: Numbers, lines: &[u8], out: &mut Outputs) {
         if to == self.me {
             return;
         }
         let link = &self.links[to.index()];
         match (link.up, link.version_1) {
             (Some(_), _) => {
-                self.counters.relayed += 1;
-                self.extend_feed(to, stream, seq);
+                self.counters.relayed += numbers.count();
+                self.extend_feed(to, stream, numbers);
             }
-            (None, Some(conn)) => put_version_1(conn, text_of(line), out),
+            (None, Some(conn)) => {
+                lines
+                    .split_inclusive(|b| *b == b'\n')
+                    .for_each(|line| put_version_1(conn, text_of(line), out));
+            }
             (None, None) => {} // it asks for it when it is back
         }
     }

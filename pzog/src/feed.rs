@@ -101,8 +101,8 @@ impl Node {
         self.streams.get_mut(stream).fed |= 1 << host.0;
     }
 
-    /// A relay's duty: this message, too, is for that host.
-    pub(crate) fn extend_feed(&mut self, host: HostIndex, stream: u32, seq: u64) {
+    /// A relay's duty: these messages, too, are for that host.
+    pub(crate) fn extend_feed(&mut self, host: HostIndex, stream: u32, numbers: Numbers) {
         let feeds = &mut self.links[host.index()].feeds;
         let feed = feeds.get_mut(stream);
         if feed.until == LIVE {
@@ -110,14 +110,21 @@ impl Node {
         }
         // What lies between went another way.
         if feed.next == 0 || feed.next == feed.until + 1 {
-            feed.next = seq;
+            feed.next = numbers.from;
         }
-        feed.until = seq;
+        feed.until = numbers.to;
         self.streams.get_mut(stream).fed |= 1 << host.0;
     }
 
-    /// A message that was just journaled goes to all hosts that are next to get it.
-    pub(crate) fn feed_live(&mut self, now: Time, stream: u32, seq: u64, line: Slice, out: &mut Outputs) {
+    /// Messages that were just journaled go to all hosts that are next to get them.
+    pub(crate) fn feed_live(
+        &mut self,
+        now: Time,
+        stream: u32,
+        numbers: Numbers,
+        lines: Slice,
+        out: &mut Outputs,
+    ) {
         let mut fed = self.streams.get(stream).fed;
         while fed != 0 {
             let host = fed.trailing_zeros() as usize;
@@ -126,11 +133,11 @@ impl Node {
             let blocked = link.feeds.blocked;
             let feed = link.feeds.get_mut(stream);
             match &mut link.up {
-                _ if feed.next == 0 || seq > feed.until => {}
-                Some(up) if feed.next == seq && !blocked => {
-                    feed.next = seq + 1;
+                _ if feed.next == 0 || feed.next > numbers.to || numbers.from > feed.until => {}
+                Some(up) if feed.next == numbers.from && numbers.to <= feed.until && !blocked => {
+                    feed.next = numbers.to + 1;
                     up.used = now;
-                    push(up.conn, line, out);
+                    push(up.conn, lines, out);
                 }
                 _ => link.feeds.lagging = true,
             }

@@ -82,6 +82,7 @@ mod data;
 mod digest;
 pub mod event;
 mod feed;
+mod following;
 pub mod journal;
 pub mod limits;
 mod link;

@@ -1,6 +1,7 @@
 //! Peers (port 55551): what they say once they are connected, and the timers of their connections.
 
 use crate::event::{ConnId, Outputs, Severity, Slice, Source};
+use crate::following::Following;
 use crate::limits::{HANDSHAKE, VERSION_1_KEEPALIVE, VERSION_1_SILENCE};
 use crate::node::Node;
 use crate::report::{Excerpt, Refusal};
@@ -35,6 +36,8 @@ pub(crate) struct Peer {
     pub(crate) last_stream: Option<u32>,
     pub(crate) last_session: Option<u32>,
     pub(crate) last_stamp: Stamp,
+    /// The message that follows it, most likely.
+    pub(crate) following: Following,
 }
 
 /// Where a connection is in its life; `link` has the picture.
@@ -77,6 +80,7 @@ impl Peer {
             last_stream: None,
             last_session: None,
             last_stamp: Stamp::of_utc_seconds(0),
+            following: Following::default(),
         }
     }
 
@@ -105,11 +109,13 @@ impl Node {
             let Some(peer) = self.peers.get_mut(conn).filter(|p| p.phase != Phase::Closing) else {
                 return bytes.len();
             };
+            if peer.was_up() && bytes.get(at).is_some_and(u8::is_ascii_digit) {
+                self.peer_data(now, conn, bytes, &mut at, out);
+            }
+            let Some(peer) = self.peers.get_mut(conn) else { return bytes.len() };
             let Some((line, refusal)) = peer.lines.next(bytes, &mut at) else { return at };
-            let is_data = peer.was_up() && bytes[line.range()].first().is_some_and(u8::is_ascii_digit);
             match refusal {
                 Some(refusal) => self.refuse_peer_line(conn, refusal, &bytes[line.range()], out),
-                None if is_data => self.peer_data(now, conn, bytes, line, out),
                 None => self.peer_line(now, conn, &bytes[line.range()], out),
             }
         }

@@ -4,13 +4,13 @@
 //! The numbers are part of the journal: each head of a segment tells them, and each message says its own. They are
 //! bounded where a message enters the ring; what other hosts have taken is remembered beyond the bounds.
 
-use crate::digest::fnv1a;
 use crate::limits::{
     SESSION_AGE, SESSION_AGE_MIN, SESSION_HOLES_MAX, SESSION_RECENT, SESSIONS_MAX, TOKEN_MAX,
 };
 use crate::stream::Numbers;
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
+use crc32fast::Hasher;
 
 /// The name that a client draws for its session: 1 to [`TOKEN_MAX`] of `A-Z a-z 0-9 - _`.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -55,9 +55,12 @@ pub(crate) enum Noted {
     TooManyHoles,
 }
 
-/// What tells two messages with one number apart.
+/// What tells two messages with one number apart, never [`REFUSED`].
 pub(crate) fn content(stamp: &[u8], text: &[u8]) -> u64 {
-    fnv1a(stamp.iter().chain(text).copied())
+    let mut check = Hasher::new();
+    check.update(stamp);
+    check.update(text);
+    u64::from(check.finalize()) | (text.len() as u64) << 32
 }
 
 /// Stands for the content of a line that was refused.

@@ -127,6 +127,12 @@ impl Stream {
             u64::from(logged || !planted!(Miscounted));
     }
 
+    /// Takes all numbers behind those that are here up to this one; there are no holes.
+    pub(crate) fn take_all(&mut self, upto: u64) {
+        self.logged += upto - self.journaled;
+        self.journaled = upto;
+    }
+
     /// Passes over all that is missing up to a number.
     pub(crate) fn pass_over(&mut self, upto: u64) {
         while let Some(hole) = self.holes.first_mut().filter(|hole| hole.from <= upto) {

@@ -210,11 +210,13 @@ pub(crate) struct Data<'a> {
 
 impl Data<'_> {
     pub(crate) fn parse(rest: &[u8]) -> Option<Data<'_>> {
+        let digits = rest.iter().take_while(|b| b.is_ascii_digit()).count();
+        let (seq, rest) = (number(&rest[..digits])?, &rest[digits..]);
+        if let [b' ', logged @ ..] = rest {
+            return Some(Data { seq, named: &[], urgent: false, numbered: None, logged });
+        }
         let space = memchr::memchr(b' ', rest)?;
         let (mut head, logged) = (&rest[..space], &rest[space + 1..]);
-        let digits = head.iter().take_while(|b| b.is_ascii_digit()).count();
-        let seq = number(&head[..digits])?;
-        head = &head[digits..];
         let mut named: &[u8] = &[];
         if head.first() == Some(&b'^') {
             let end = head.iter().position(|b| *b == b'!' || *b == b'~').unwrap_or(head.len());

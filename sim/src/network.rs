@@ -36,6 +36,8 @@ pub(crate) struct Pipe {
     ends_at: Option<Moment>,
     /// An [`Event::Arrive`] is to come.
     is_armed: bool,
+    /// The receiver does not know yet that it is connected: what comes, even the end, waits for that.
+    pub(crate) is_connecting: bool,
     /// It waits until a cut heals, or until the receiver reads again.
     pub(crate) is_parked: bool,
     /// Nothing is delivered any more.
@@ -144,7 +146,8 @@ impl World {
     fn arm(&mut self, to: Side, at: Moment) {
         let at = at.max(self.now);
         let pipe = self.pipe(to);
-        if !pipe.is_parked && !std::mem::replace(&mut pipe.is_armed, true) {
+        let waits = pipe.is_parked || pipe.is_connecting;
+        if !waits && !std::mem::replace(&mut pipe.is_armed, true) {
             self.queue.add(at, Event::Arrive(to));
         }
     }

@@ -239,6 +239,7 @@ impl World {
         let accepted = self.hosts[usize::from(to)].name_connection(accepter);
         let ends = [End::Host(from.host, dialed), End::Host(to, accepted)];
         self.connections.push(Connection::new(Port::Ring, ends, [from.host, to]));
+        self.pipe(dialler).is_connecting = true;
         self.queue.add(self.now + latency, Event::Connected(dialler));
         self.give(to, Input::PeerAccepted { conn: accepted });
     }
@@ -247,6 +248,7 @@ impl World {
         let hosts = self.connections[side.connection as usize].hosts;
         if let End::Host(place, conn) = self.end_of(side) {
             let host = self.hosts[usize::from(place)].index_of(hosts[1]);
+            self.pipe(side).is_connecting = false;
             self.give(place, Input::PeerDialed { conn, host });
             self.arm_next(side); // what came before it knew
         }

@@ -2,7 +2,7 @@
 
 use crate::rt::Async;
 use pzog::HostIndex;
-use std::io::{self, ErrorKind, IoSlice, Read, Write};
+use std::io::{self, ErrorKind, IoSlice};
 use std::mem;
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::task::{Context, Poll, Waker, ready};
@@ -99,7 +99,7 @@ impl Connection {
 
     /// One read of what is there now. `None`: nothing is, or the connection has ended.
     pub(crate) fn read(&mut self, buffer: &mut [u8]) -> Option<usize> {
-        match self.socket.get_ref().read(buffer) {
+        match self.socket.read_now(buffer) {
             Ok(0) if self.kind == Kind::Client && self.phase == Phase::Open => self.phase = Phase::Finished,
             Ok(0) => self.phase = Phase::Ended,
             Ok(n) => return Some(n),
@@ -111,10 +111,12 @@ impl Connection {
 
     /// Waits until there is something to read.
     pub(crate) fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if ready!(self.socket.poll_readable(cx)).is_err() {
-            self.phase = Phase::Ended;
-        }
-        Poll::Ready(())
+        self.socket.poll_readable(cx)
+    }
+
+    /// Whether there is still something to read, as far as is known.
+    pub(crate) fn is_readable(&self) -> bool {
+        self.socket.is_readable()
     }
 
     /// Writes now what can be written now; the rest goes to the out-buffer. The order is kept.
@@ -123,7 +125,7 @@ impl Connection {
             return;
         }
         while self.out.is_empty() && !parts.is_empty() {
-            match self.socket.get_ref().write_vectored(parts) {
+            match self.socket.write_vectored_now(parts) {
                 Ok(n) => IoSlice::advance_slices(&mut parts, n),
                 Err(e) if e.kind() == ErrorKind::Interrupted => {}
                 Err(e) if e.kind() == ErrorKind::WouldBlock => break,
@@ -144,14 +146,10 @@ impl Connection {
     /// Writes the out-buffer as the other end takes it.
     pub(crate) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         while self.written < self.out.len() {
-            match self.socket.get_ref().write(&self.out[self.written..]) {
+            match self.socket.write_now(&self.out[self.written..]) {
                 Ok(n) => self.written += n,
                 Err(e) if e.kind() == ErrorKind::Interrupted => {}
-                Err(e) if e.kind() == ErrorKind::WouldBlock => {
-                    if ready!(self.socket.poll_writable(cx)).is_err() {
-                        self.end();
-                    }
-                }
+                Err(e) if e.kind() == ErrorKind::WouldBlock => ready!(self.socket.poll_writable(cx)),
                 Err(_) => self.end(),
             }
         }

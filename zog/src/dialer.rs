@@ -65,7 +65,7 @@ fn failed(daemon: &mut Daemon, host: HostIndex, reason: &str) {
 async fn connect(address: &str, port: u16) -> io::Result<(Async<TcpStream>, SocketAddr)> {
     let mut error = io::Error::new(ErrorKind::NotFound, "the name has no address");
     for peer in resolve(address, port).await? {
-        match Async::<TcpStream>::connect(peer).await {
+        match Async::connect(peer).await {
             Ok(socket) => return Ok((socket, peer)),
             Err(e) => error = e,
         }

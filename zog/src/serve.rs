@@ -1,6 +1,6 @@
 //! The task of a connection: waits until the socket can be read or written, and then takes a turn of the daemon.
 
-use crate::connection::{Kind, Phase};
+use crate::connection::{Connection, Kind, Phase};
 use crate::daemon::{Daemon, Shared};
 use crate::rt::Timer;
 use pzog::{ConnId, Input};
@@ -75,6 +75,10 @@ fn poll_open(daemon: &mut Daemon, conn: ConnId, cx: &mut Context<'_>) -> Poll<()
     let Some(connection) = daemon.connections.get_mut(conn) else { return Poll::Ready(()) };
     ready!(connection.poll_readable(cx));
     daemon.read(conn);
+    if daemon.connections.get(conn).is_some_and(Connection::is_readable) {
+        cx.waker().wake_by_ref(); // others have their turn before the next read
+        return Poll::Pending;
+    }
     Poll::Ready(())
 }
 

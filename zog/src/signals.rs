@@ -4,7 +4,7 @@ use crate::exit::Exit;
 use crate::rt::Async;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::{flag, low_level::pipe};
-use std::io::{self, Read};
+use std::io;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -41,6 +41,6 @@ impl Signals {
 
     /// Waits for the next one; those that came close together count as one.
     pub(crate) async fn next(&self) -> io::Result<()> {
-        self.pipe.read_with(|mut pipe| pipe.read(&mut [0; 64])).await.map(drop)
+        self.pipe.read_some(&mut [0; 64]).await.map(drop)
     }
 }

@@ -242,7 +242,8 @@ impl Recovery {
     /// Remembers how it is before a segment whose predecessor is not the last one that was taken.
     fn doubt(&mut self, number: u64, link: Option<Link>) {
         let before = link.and_then(|link| link.before).map(|before| before.segment);
-        if self.taken.last().is_some_and(|last| before.is_some_and(|before| before > *last)) {
+        // Mostly the oldest one's predecessor was released; but it may have been the last one before a cut, too.
+        if before.is_some_and(|before| self.taken.last().is_none_or(|last| before > *last)) {
             let (state, lost) = (self.state.clone(), self.lost.clone());
             self.doubts.push(Doubt { number, state, has_base: self.has_base, damaged: self.damaged, lost });
         }
@@ -573,4 +574,46 @@ fn link(number: u64, bytes: &[u8]) -> Option<Link> {
         }
     }
     link
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::journal::frame::header;
+    use crate::journal::record::{put_head, put_stream};
+    use crate::ring::Scheme;
+    use alloc::vec;
+
+    /// A segment of which there is the head, twice: what life began it, behind what, and what is journaled by then.
+    fn segment(ring: &Ring, number: u64, life: u64, before: Place, journaled: u64) -> Vec<u8> {
+        let mut payload = Vec::new();
+        put_head("MV", ring, life, 0, Some(before), &mut payload);
+        let name = StreamName { origin: HostIndex(1), addressee: None, incarnation: 7 };
+        let mut stream = Stream::new(name, ring);
+        (stream.journaled, stream.logged) = (journaled, journaled);
+        put_stream(&stream, &mut payload);
+        let mut bytes = Vec::new();
+        for _copy in 0..2 {
+            let at = Place { segment: number, offset: bytes.len() as u32 };
+            bytes.extend_from_slice(&header(at, 0, [&payload[..]].into_iter()));
+            bytes.extend_from_slice(&payload);
+        }
+        bytes
+    }
+
+    #[test]
+    fn what_a_crash_has_cut_off_does_not_count_though_all_before_it_was_released() {
+        let ring = Ring::new(vec![String::from("MV"), String::from("PA")], Scheme::Receiver).unwrap();
+        let mut recovery = Recovery::new(&ring, HostIndex(0));
+        // Segment 10 was cut at 80, so that 11 is dead; the next life has begun 12; then the power went while 10, which
+        // nobody needed any more, and 11 were released.
+        let cut = Place { segment: 10, offset: 80 };
+        let end = Place { segment: 10, offset: 100 };
+        recovery.segment(11, &segment(&ring, 11, 1, end, 9)).unwrap();
+        recovery.segment(12, &segment(&ring, 12, 2, cut, 5)).unwrap();
+        let recovered = recovery.finish().unwrap();
+        assert_eq!(recovered.dead, [11]);
+        assert_eq!(recovered.segments.iter().map(|s| s.number).collect::<Vec<_>>(), [12]);
+        assert_eq!(recovered.streams.iter().map(|s| s.journaled).max(), Some(5));
+    }
 }
