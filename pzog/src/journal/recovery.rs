@@ -83,7 +83,7 @@ struct Recovery {
     state: Recovered,
     /// A head was read: what comes is to be added to it.
     has_base: bool,
-    /// The last damaged piece since the last head.
+    /// The last byte of what is damaged since the last head: what it held may have stood anywhere before it.
     damaged: Option<Place>,
     lost: Vec<Lost>,
     /// The segments taken so far, ascending.
@@ -330,7 +330,7 @@ impl Recovery {
     }
 
     fn damage(&mut self, segment: u64, from: u32, to: u32) {
-        self.damaged = Some(Place { segment, offset: from });
+        self.damaged = Some(Place { segment, offset: to.saturating_sub(1) });
         self.find_damage(segment, from, to);
     }
 
