@@ -42,6 +42,11 @@ impl Segment {
 
     fn sync_all(&mut self) {
         self.durable.clone_from(&self.bytes);
+        self.end();
+    }
+
+    /// Nothing more is written to it.
+    fn end(&mut self) {
         (self.synced, self.written) = (0, 0);
         self.writes.clear();
     }
@@ -238,9 +243,10 @@ impl Disk {
         self.first = segment;
     }
 
-    /// A start: what is there is synced, and nothing more is written to it.
-    pub(crate) fn seal(&mut self) {
-        self.segments.values_mut().for_each(Segment::sync_all);
+    /// A start: what is there is synced from this segment on, the rest is taken to be, and nothing more is written.
+    pub(crate) fn seal(&mut self, unproved: u64) {
+        self.segments.range_mut(..unproved).for_each(|(_, segment)| segment.end());
+        self.segments.range_mut(unproved..).for_each(|(_, segment)| segment.sync_all());
     }
 
     pub(crate) fn lose_power(&mut self, die: &mut Die) {

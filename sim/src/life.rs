@@ -86,7 +86,7 @@ impl World {
             self.checks.found(place, finding, self.now);
         }
         if !planted!(NoSyncAtStart) {
-            host.disk.seal();
+            host.disk.seal(recovered.unproved());
         }
         if crash_after == Some(0) {
             return self.crash(place);

@@ -51,7 +51,7 @@ impl core::error::Error for JournalError {}
 
 /// What the journal of this host says. `segments` are the numbers of those that are there, ascending. `read` takes the
 /// first bytes of a segment's file, so many or all that it has, in place of what is in its buffer, and returns the
-/// size of the file in bytes. The driver brings what is there to the disk before it makes a node of this.
+/// size of the file in bytes.
 ///
 /// # Errors
 /// A segment cannot be read, or it is another host's: this one must not start with it.
@@ -154,6 +154,8 @@ pub struct Recovered {
     pub(crate) certain: Certain,
     pub(crate) running_seconds: u64,
     last_segment: Option<u64>,
+    /// All before this segment is on the disk.
+    proof: u64,
     unreadable: Vec<u64>,
     /// Segments that came after one that a crash has cut, or that were not begun.
     pub(crate) dead: Vec<u64>,
@@ -162,7 +164,7 @@ pub struct Recovered {
 
 impl Recovery {
     fn new(ring: &Ring, me: HostIndex, chain: Chain) -> Recovery {
-        let mut state = Recovered::default();
+        let mut state = Recovered { proof: chain.proof(), ..Recovered::default() };
         // The place of the stream of the life that begins.
         state.streams.set_own(Stream::new(StreamName { origin: me, addressee: None, incarnation: 0 }, ring));
         Recovery {
@@ -523,6 +525,13 @@ impl Recovered {
     #[must_use]
     pub fn is_logged(&self, number: u64) -> bool {
         self.mark.is_some_and(|mark| number < mark.place.segment)
+    }
+
+    /// Segments from this number on may not be on the disk; those before it are, as a later one proves. The driver
+    /// brings them there before it makes a node of this.
+    #[must_use]
+    pub fn unproved(&self) -> u64 {
+        self.proof
     }
 
     /// The number of the segment that is to be made ready before the node starts.

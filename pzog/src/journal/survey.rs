@@ -74,6 +74,11 @@ impl Chain {
         self.ends.get(&segment).copied()
     }
 
+    /// All before this segment is on the disk; 0 if nothing proves any of it.
+    pub(super) fn proof(&self) -> u64 {
+        self.last.unwrap_or(0)
+    }
+
     /// Whether a segment lies between two that follow each other without it.
     pub(super) fn leaves_out(&self, segment: u64) -> bool {
         let first = self.ends.keys().next();

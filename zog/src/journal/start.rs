@@ -38,7 +38,8 @@ pub(crate) fn read_all(
     })?;
     let mut findings = recovered.findings().to_vec();
     // Nothing is made of it before it is certain that it stays.
-    sync_all(dir, &segments).map_err(failed)?;
+    let unproved = segments.partition_point(|number| *number < recovered.unproved());
+    sync(dir, &segments[unproved..]).map_err(failed)?;
     for number in recovered.unreadable() {
         let path = path_of(dir, *number);
         fs::rename(&path, path.with_extension("unreadable")).map_err(failed)?;
@@ -98,7 +99,7 @@ fn number_of(path: &Path) -> Option<u64> {
     is_segment.then(|| u64::from_str_radix(digits, 16).ok())?
 }
 
-fn sync_all(dir: &Path, segments: &[u64]) -> io::Result<()> {
+fn sync(dir: &Path, segments: &[u64]) -> io::Result<()> {
     for number in segments {
         File::open(path_of(dir, *number))?.sync_all()?;
     }
