@@ -62,7 +62,6 @@ impl Node {
         let Some(mut peer) = self.peers.take(conn) else { return };
         let mut run = None;
         while bytes.get(*at).is_some_and(u8::is_ascii_digit) {
-            self.take_following(&mut peer, run.as_mut(), bytes, at, out);
             let Some((line, refusal)) = peer.lines.next(bytes, at) else { break };
             let taken = match refusal {
                 None => self.take_data(now.mono, &mut peer, &mut run, bytes, line, out),
@@ -71,6 +70,7 @@ impl Node {
             if let Err(refusal) = taken {
                 self.refuse_peer_line(conn, refusal, &bytes[line.range()], out);
             }
+            self.take_following(&mut peer, run.as_mut(), bytes, at, out);
         }
         self.end_run(now.mono, run.as_ref(), bytes, out);
         if let Some(up) = peer.host.and_then(|host| self.links[host.index()].up.as_mut()) {

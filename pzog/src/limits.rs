@@ -109,6 +109,13 @@ pub const MARK_WITHIN: Duration = Duration::from_secs(1);
 /// How often it is looked whether segments can be released and sessions forgotten, if nothing calls for it sooner.
 pub const UPKEEP: Duration = Duration::from_secs(10);
 
+/// With more segments than this, it is looked again …
+pub const SEGMENTS_IDLE: usize = 2;
+
+/// … so soon after a host has told that it has more: files that are used again stay in the system's cache, new ones
+/// do not.
+pub const RELEASE_WITHIN: Duration = Duration::from_millis(20);
+
 /// Room for another segment is asked for again after this time.
 pub const PREPARE_AGAIN: Duration = Duration::from_secs(1);
 

@@ -7,8 +7,8 @@ use crate::journal::record::{Mark, put_certain, put_head, put_mark, put_session,
 use crate::journal::recovery::Certain;
 use crate::journal::writer::Entry;
 use crate::limits::{
-    LINE_GROWTH, MARK_WITHIN, NOTES_BYTES, PREPARE_AGAIN, READS_IN_SEGMENT, TELL_ALL_WITHIN, TYPICAL_GROWTH,
-    UPKEEP,
+    LINE_GROWTH, MARK_WITHIN, NOTES_BYTES, PREPARE_AGAIN, READS_IN_SEGMENT, RELEASE_WITHIN, SEGMENTS_IDLE,
+    TELL_ALL_WITHIN, TYPICAL_GROWTH, UPKEEP,
 };
 use crate::node::Node;
 use crate::ring::HostIndex;
@@ -70,6 +70,10 @@ impl Node {
         }
         let journaled = self.journaled();
         self.journal.begin_segment(self.running_seconds(), journaled, head, out);
+        if self.journal.segments().len() > SEGMENTS_IDLE {
+            // The sooner all know what is on whose disk, the fewer files a flood goes through.
+            (self.mark_at, self.tell_all_at) = (Some(self.now), Some(self.now));
+        }
     }
 
     /// What of each stream is in the journal.
@@ -242,7 +246,8 @@ impl Node {
 
     /// Somebody has told that it has more: perhaps a segment can go.
     pub(crate) fn upkeep_soon(&mut self, now: Time) {
-        let soon = now + TELL_ALL_WITHIN;
+        let are_many = self.journal.segments().len() > SEGMENTS_IDLE;
+        let soon = now + if are_many { RELEASE_WITHIN } else { TELL_ALL_WITHIN };
         self.upkeep_at = Some(self.upkeep_at.map_or(soon, |at| at.min(soon)));
     }
 

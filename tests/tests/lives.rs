@@ -69,3 +69,26 @@ fn fill_segment(ring: &Ring) {
     client.send_in_background(lines);
     let _answers = client.rest();
 }
+
+#[test]
+fn what_was_left_unfinished_is_removed_and_what_cannot_be_made_ready_is_named_once() {
+    let mut ring = Plan::of(1).with("ack = \"journaled\"").with_journal("segment = \"1MiB\"").set_up();
+    let journal = ring.state_dir(0).join("journal");
+    fs::create_dir_all(&journal).expect("a state directory");
+    let unfinished = journal.join(format!("{:016x}.new", 7));
+    fs::write(&unfinished, "half a segment").expect("a file");
+    ring.start_hosts(&[0]);
+    assert!(!unfinished.exists(), "what a crash left is removed");
+    let second = journal.join(format!("{:016x}.seg", 2));
+    wait_until("the second segment is made ready", || second.exists());
+    // The third one has no place to be made in.
+    let in_the_way = journal.join(format!("{:016x}.new", 3));
+    fs::create_dir(&in_the_way).expect("a directory");
+    fill_segment(&ring);
+    ring.wait_for_error(0, &["TROUBLE with making the next segment"]);
+    fs::remove_dir(&in_the_way).expect("what is in the way");
+    ring.wait_for_error(0, &["TROUBLE OVER with making the next segment"]);
+    ring.client(0).expect("MSG after", "OK");
+    let told = ring.error_log(0).matches("TROUBLE with").count();
+    assert_eq!(told, 1, "once, however often it is tried");
+}

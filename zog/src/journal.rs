@@ -22,8 +22,8 @@ use std::sync::Arc;
 /// Pieces of one `pwritev`; more of them take another one.
 const PIECES: usize = 64;
 
-/// Files that wait to be used again.
-const SPARES_MAX: usize = 2;
+/// Files that wait to be used again: as many as a flood lets go at a time.
+const SPARES_MAX: usize = 4;
 
 /// The segments of this host.
 pub(crate) struct Journal {

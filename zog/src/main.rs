@@ -21,6 +21,7 @@ mod listener;
 mod log_file;
 mod log_start;
 mod manual;
+mod notify;
 mod reload;
 mod reports;
 mod rotate;

@@ -1,6 +1,7 @@
 //! SIGHUP: ring.toml is read again, and the logs are opened anew under their names.
 
 use crate::daemon::{Daemon, Shared};
+use crate::notify;
 use crate::rotate;
 use crate::signals::Signals;
 use pzog::Severity;
@@ -32,12 +33,14 @@ impl Origin {
 pub(crate) type Running = Rc<RefCell<RingFile>>;
 
 /// Reloads at each SIGHUP.
-pub(crate) async fn reload_at(signals: Signals, daemon: Shared, origin: Origin, running: Running) {
+pub(crate) async fn reload_at(signals: Rc<Signals>, daemon: Shared, origin: Origin, running: Running) {
     loop {
         if let Err(e) = signals.next().await {
             return log::error!("cannot wait for SIGHUP any more: {e}");
         }
+        notify::reloading();
         reload(&mut daemon.borrow_mut(), &origin, &mut running.borrow_mut());
+        notify::ready();
     }
 }
 

@@ -11,7 +11,7 @@ use crate::journal::{self, Found, Journal};
 use crate::reload::{self, Origin, Running};
 use crate::rt::{self, Async, Task, Timer};
 use crate::signals::Signals;
-use crate::{alarm, failure, listener, rotate, state_dir, stop};
+use crate::{alarm, failure, listener, notify, rotate, state_dir, stop};
 use flexi_logger::{LogSpecification, Logger, LoggerHandle};
 use futures_lite::future;
 use pzog::{HostIndex, Identity, Input, Node, Severity};
@@ -96,7 +96,10 @@ fn directories(args: &RunArgs, name: &str) -> Directories {
 async fn live(origin: Origin, file: RingFile, me: HostIndex, dirs: Directories) -> Result<(), Failed> {
     let signal = |e| Failed::new(Exit::Io, format!("cannot wait for signals: {e}"));
     let stop_signals = Signals::stop().map_err(signal)?;
+    // From here on: a SIGHUP that comes while the journal is read must not end the daemon.
+    let reload_signals = Rc::new(Signals::reload().map_err(signal)?);
     let running = Rc::new(RefCell::new(file));
+    rt::spawn(notify::feed_watchdog());
     let mut pause = AGAIN_MIN;
     let (mut is_first, mut is_ready) = (true, false);
     loop {
@@ -111,7 +114,7 @@ async fn live(origin: Origin, file: RingFile, me: HostIndex, dirs: Directories) 
                 is_ready |= life.announce(&file.hosts[me.index()].name, is_ready)?;
                 is_first = false;
                 let begun = Instant::now();
-                match life.run(&origin, &running, &stop_signals).await? {
+                match life.run(&origin, &running, &stop_signals, &reload_signals).await? {
                     End::Stopped => return Ok(()),
                     End::Failed if begun.elapsed() > AGAIN_MAX => pause = AGAIN_MIN,
                     End::Failed => {}
@@ -180,16 +183,27 @@ impl Life {
             print_ready(&format!("zog {name} ready ring={ring} clients={clients}\n"))
                 .map_err(|e| Failed::new(Exit::Io, format!("cannot write to standard output: {e}")))?;
         }
+        notify::ready();
         Ok(true)
     }
 
-    async fn run(self, origin: &Origin, running: &Running, stop_signals: &Signals) -> Result<End, Failed> {
+    async fn run(
+        self,
+        origin: &Origin,
+        running: &Running,
+        stop_signals: &Signals,
+        reload_signals: &Rc<Signals>,
+    ) -> Result<End, Failed> {
         let signal = |e| Failed::new(Exit::Io, format!("cannot wait for signals: {e}"));
         let Life { daemon, listeners, .. } = self;
-        let reload_signals = Signals::reload().map_err(signal)?;
         let mut tasks = vec![
             rt::spawn(alarm::watch(daemon.clone())),
-            rt::spawn(reload::reload_at(reload_signals, daemon.clone(), origin.clone(), running.clone())),
+            rt::spawn(reload::reload_at(
+                reload_signals.clone(),
+                daemon.clone(),
+                origin.clone(),
+                running.clone(),
+            )),
         ];
         let stopped = async { stop_signals.next().await.map(|()| End::Stopped).map_err(signal) };
         let failed = async {

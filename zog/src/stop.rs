@@ -2,6 +2,7 @@
 
 use crate::daemon::{Daemon, Shared};
 use crate::exit::{Exit, Failed};
+use crate::notify;
 use crate::rotate;
 use crate::rt::{self, Task, Timer};
 use futures_lite::future;
@@ -21,6 +22,7 @@ const GOODBYE: Duration = Duration::from_millis(200);
 
 /// Stops taking connections, lets the node finish, writes what is left and syncs it.
 pub(crate) async fn stop(daemon: &Shared, listeners: Vec<Task>) -> Result<(), Failed> {
+    notify::stopping();
     let begun = Instant::now();
     for listener in listeners {
         listener.cancel().await;

@@ -30,6 +30,7 @@ pub(crate) fn read_all(
     state_dir::create(dir, "--state-dir")?;
     let failed =
         |e: io::Error| Failed::new(Exit::Io, format!("cannot use the journal in {}: {e}", dir.display()));
+    prepare::remove_unfinished(dir).map_err(failed)?;
     let segments = segments(dir).map_err(failed)?;
     let read = |number, most, into: &mut Vec<u8>| Ok(read_first(&path_of(dir, number), most, into)?);
     let recovered = recover(&file.ring(), me, &segments, read).map_err(|e| match e {
