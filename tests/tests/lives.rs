@@ -61,12 +61,12 @@ fn replace_next_segment(ring: &Ring) -> PathBuf {
     next
 }
 
-/// Sends more messages than fit into a segment, until the connection ends.
+/// Sends more messages than fit into a segment, and waits for their answers or the end.
 fn fill_segment(ring: &Ring) {
     let text = "x".repeat(400);
     let lines: String = (0..3000).map(|n| format!("MSG filling {n} {text}\r\n")).collect();
     let mut client = ring.client(0);
-    client.send_in_background(lines);
+    client.send_in_background(lines + "QUIT\r\n");
     let _answers = client.rest();
 }
 
@@ -86,9 +86,14 @@ fn what_was_left_unfinished_is_removed_and_what_cannot_be_made_ready_is_named_on
     fs::create_dir(&in_the_way).expect("a directory");
     fill_segment(&ring);
     ring.wait_for_error(0, &["TROUBLE with making the next segment"]);
+    let tries = ring.client(0).report("STATUS");
+    assert!(tries.is_some_and(|lines| lines[0].contains(" journal=full ")), "STATUS says it, too");
     fs::remove_dir(&in_the_way).expect("what is in the way");
     ring.wait_for_error(0, &["TROUBLE OVER with making the next segment"]);
     ring.client(0).expect("MSG after", "OK");
-    let told = ring.error_log(0).matches("TROUBLE with").count();
-    assert_eq!(told, 1, "once, however often it is tried");
+    ring.wait_for_error(0, &["JOURNAL HAS ROOM"]);
+    let errors = ring.error_log(0);
+    for once in ["TROUBLE with", "JOURNAL FULL"] {
+        assert_eq!(errors.matches(once).count(), 1, "once, however often it is tried: {errors}");
+    }
 }

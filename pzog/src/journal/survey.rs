@@ -97,7 +97,6 @@ impl<Read> Survey<'_, Read> {
     {
         let Some((proof, mark)) = self.newest_proof()? else { return Ok(Surveyed::default()) };
         let marked = self.segments.partition_point(|number| *number <= mark.segment).saturating_sub(1);
-        let marked = if planted!(MarkPassedOver) { proof } else { marked };
         let first_whole = marked.min(proof).min(self.segments.len().saturating_sub(WHOLE_MIN));
         let mut heads = Vec::new();
         let mut chain = Chain { last: Some(self.segments[proof]), ..Chain::default() };

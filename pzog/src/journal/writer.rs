@@ -19,6 +19,8 @@ pub(crate) struct Journal {
     /// How much of each stream stands before some places, ascending.
     index: VecDeque<Entry>,
     spare: Spare,
+    /// There was no room for it when it was asked for last.
+    no_room: bool,
     /// The record of this turn: its pieces, and where in `small` what is not a message of the input begins.
     pieces: Vec<Slice>,
     /// Its bytes so far.
@@ -89,6 +91,7 @@ impl Journal {
             segments,
             index,
             spare: Spare::Ready(size),
+            no_room: false,
             pieces: Vec::new(),
             bytes: 0,
             synced: end,
@@ -128,7 +131,7 @@ impl Journal {
     }
 
     pub(crate) fn has_no_room(&self) -> bool {
-        matches!(self.spare, Spare::NoRoom(_))
+        self.no_room
     }
 
     /// The place where what was written before the next segment ends.
@@ -263,6 +266,7 @@ impl Journal {
     pub(crate) fn prepared(&mut self, ok: bool, again: Time) {
         if let Spare::Asked(size) = self.spare {
             self.spare = if ok { Spare::Ready(size) } else { Spare::NoRoom(again) };
+            self.no_room = !ok;
         }
     }
 
