@@ -2,7 +2,7 @@
 
 use crate::client::Client;
 use crate::event::{ConnId, Outputs, Slice};
-use crate::limits::ANSWERS_MAX;
+use crate::limits::{ANSWER_BYTES_MAX, ANSWERS_MAX};
 use crate::node::Node;
 use crate::session::At;
 use crate::settings::Level;
@@ -14,6 +14,10 @@ use alloc::collections::VecDeque;
 #[derive(Debug, Default)]
 pub(crate) struct Answers {
     queue: VecDeque<Answer>,
+    /// Bytes of the texts in it.
+    queued_bytes: usize,
+    /// Bytes of facts that were told in this turn.
+    told_bytes: usize,
     /// The last search.
     searches: u32,
 }
@@ -36,6 +40,8 @@ struct Awaited {
     written: u64,
     /// Other hosts must have synced the messages up to this one; `None` where it is not known any more where it stands.
     at: Option<At>,
+    /// The first of the messages that wait together.
+    first: u64,
     since: Time,
 }
 
@@ -54,11 +60,21 @@ impl Answers {
     }
 
     pub(crate) fn are_too_many(&self) -> bool {
-        self.queue.len() > ANSWERS_MAX
+        self.queue.len() > ANSWERS_MAX || self.queued_bytes + self.told_bytes > ANSWER_BYTES_MAX
     }
 
     pub(crate) fn clear(&mut self) {
         self.queue.clear();
+        self.queued_bytes = 0;
+    }
+
+    pub(crate) fn begin_turn(&mut self) {
+        self.told_bytes = 0;
+    }
+
+    fn push_text(&mut self, text: &[u8]) {
+        self.queued_bytes += text.len();
+        self.queue.push_back(Answer::Text(text.into()));
     }
 
     /// The answer to a search: what comes behind it waits. Returns the number of the search.
@@ -73,6 +89,7 @@ impl Answers {
         let is_it = |answer: &&mut Answer| matches!(answer, Answer::Found(id) if *id == search);
         if let Some(answer) = self.queue.iter_mut().find(is_it) {
             *answer = Answer::Text(text.into());
+            self.queued_bytes += text.len();
         }
     }
 
@@ -85,7 +102,8 @@ impl Answers {
             let same_sync = last.written > covered && awaited.level <= Level::Synced;
             if last.level == awaited.level && (same_turn || same_sync) {
                 let behind = |at: At| At { seq: at.seq.max(last.at.map_or(0, |last| last.seq)), ..at };
-                *last = Awaited { since: last.since, at: awaited.at.map(behind), ..awaited };
+                let (since, first) = (last.since, last.first.min(awaited.first));
+                *last = Awaited { since, first, at: awaited.at.map(behind), ..awaited };
                 *count += 1;
                 return;
             }
@@ -100,8 +118,20 @@ impl Node {
         if client.answers.is_empty() {
             put_answer(conn, text, out);
         } else {
-            client.answers.queue.push_back(Answer::Text(text.into()));
+            client.answers.push_text(text);
         }
+    }
+
+    /// Answers with facts, which are many bytes for a few.
+    pub(crate) fn answer_facts(
+        &mut self,
+        conn: ConnId,
+        client: &mut Client,
+        facts: &[u8],
+        out: &mut Outputs,
+    ) {
+        client.answers.told_bytes += facts.len();
+        self.answer(conn, client, facts, out);
     }
 
     /// Answers `OK` once a message that was just logged has reached its level.
@@ -119,7 +149,7 @@ impl Node {
         }
         // What this turn has journaled so far will be the next record.
         let written = self.sync.written + u64::from(self.journal.has_record());
-        let awaited = Awaited { level, written, at, since: now };
+        let awaited = Awaited { level, written, at, first: at.map_or(0, |at| at.seq), since: now };
         self.release |= self.sync.synced >= written;
         client.answers.push_ok(awaited, self.sync.covered());
         self.await_answers(conn, client);
@@ -154,7 +184,10 @@ impl Node {
     fn release_answers_of(&mut self, now: Time, conn: ConnId, client: &mut Client, out: &mut Outputs) {
         while let Some(answer) = client.answers.queue.pop_front() {
             match answer {
-                Answer::Text(text) => put_answer(conn, &text, out),
+                Answer::Text(text) => {
+                    client.answers.queued_bytes -= text.len();
+                    put_answer(conn, &text, out);
+                }
                 Answer::Found(_) => return client.answers.queue.push_front(answer),
                 Answer::Reached(awaited, count) => match self.progress(now, awaited) {
                     Progress::Reached => push_oks(conn, count, out),
@@ -196,7 +229,10 @@ impl Node {
             };
             self.links.iter().filter(told).count()
         };
-        let others = awaited.at.map_or(0, has);
+        // What was released before all had told to have it may have been given up below what they tell now.
+        let is_kept =
+            |at: &At| awaited.first > self.streams.get(at.stream).abandoned || planted!(AbandonedCounted);
+        let others = awaited.at.filter(is_kept).map_or(0, has);
         let overdue_at = awaited.since + self.settings.ack_timeout;
         match 1 + others {
             have if have >= needed => Progress::Reached,

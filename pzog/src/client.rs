@@ -7,7 +7,7 @@ use crate::limits::CLIENT_SKEW_SECONDS;
 use crate::node::Node;
 use crate::relay::next_hop_of_client;
 use crate::report::Refusal;
-use crate::session::{At, Noted, REFUSED, Token, content};
+use crate::session::{At, Noted, REFUSED, Session, Token, content};
 use crate::settings::Level;
 use crate::text;
 use crate::time::{Now, Stamp, Time};
@@ -88,6 +88,7 @@ impl Node {
     pub(crate) fn client_lines(&mut self, now: Now, conn: ConnId, bytes: &[u8], out: &mut Outputs) -> usize {
         let Some(mut client) = self.clients.take(conn) else { return bytes.len() };
         let mut at = 0;
+        client.answers.begin_turn();
         while !client.ending {
             let Some((line, refusal)) = client.lines.next(bytes, &mut at) else { break };
             let line = &bytes[line.range()];
@@ -184,13 +185,17 @@ impl Node {
                 self.sessions.open_bounded(token, now).ok_or(Refusal::SessionsFull)?
             }
         };
+        if self.sessions.get(session).is_some_and(Session::has_too_many_refused) {
+            return Err(Refusal::SessionsFull);
+        }
         *numbering = Numbering { token, session: Some(session), next: next + 1 };
         Ok(Some(Numbered { session, token, number: next }))
     }
 
-    /// A refused number is used, too: it must not stay a hole for ever.
+    /// A number whose line every host refuses is used, too: it must not stay a hole for ever. Another host may take
+    /// what this one's clock refuses; that message is to be logged here, so its number stays free.
     fn note_refused(&mut self, numbered: Numbered, refusal: Refusal) {
-        if refusal.code() != 300 && refusal != Refusal::Conflict {
+        if refusal.code() != 300 && !matches!(refusal, Refusal::Conflict | Refusal::TimeOff) {
             self.note_number(numbered, REFUSED, None);
         }
     }

@@ -1,8 +1,8 @@
 //! What goes into the node and what comes out of it, turn by turn.
 //!
 //! The driver calls [`Node::handle`](crate::Node::handle) with one [`Input`] and then carries out the
-//! [`Outputs`] **in this order**: `append`, `send`, `log`, `answer`, `sync` and `mark`, `dial`, `close`, and the rest
-//! in any order. A message is in the journal before it is forwarded, and logged before it is answered. What is forwarded
+//! [`Outputs`] **in this order**: `append`, `send`, `log`, `answer`, `sync` and `mark`, `dial`, `close`, `report`, and
+//! the rest in any order: what is released though somebody lacks it is told before it is gone. A message is in the journal before it is forwarded, and logged before it is answered. What is forwarded
 //! in a turn is so before it is logged (seed: "logged AFTER any forwarding"); a host's own messages above level
 //! `journaled` are logged with their append, from which access.log is derived, and leave once they are synced. What
 //! comes of it (a sync that ended, a connection that closed) is a new input.

@@ -55,6 +55,11 @@ struct Cursor {
 pub(crate) const LIVE: u64 = u64::MAX;
 
 impl Feeds {
+    /// Those of a new link, whose connection may have been blocked before.
+    pub(crate) fn new(blocked: bool) -> Feeds {
+        Feeds { blocked, ..Feeds::default() }
+    }
+
     pub(crate) fn get(&self, stream: u32) -> Feed {
         self.feeds.get(stream as usize).copied().unwrap_or_default()
     }
@@ -446,12 +451,14 @@ impl Node {
         }
     }
 
-    /// The other side of a link takes nothing just now, or again.
+    /// The other side of a connection takes nothing just now, or again.
     pub(crate) fn set_blocked(&mut self, conn: ConnId, blocked: bool) {
-        let host = self.peers.get_mut(conn).and_then(|p| p.host);
+        let Some(peer) = self.peers.get_mut(conn) else { return };
+        peer.is_blocked = blocked && !planted!(NeverBlocked);
+        let (host, is_blocked) = (peer.host, peer.is_blocked);
         let Some(link) = host.map(|host| &mut self.links[host.index()]) else { return };
         if link.up.is_some_and(|up| up.conn == conn) {
-            link.feeds.blocked = blocked && !planted!(NeverBlocked);
+            link.feeds.blocked = is_blocked;
         }
     }
 }

@@ -23,8 +23,13 @@ pub const TOKEN_MAX: usize = 32;
 pub const SESSIONS_MAX: usize = 32_768;
 
 /// Holes in the numbers of one session, 16 bytes each; a number that would make another one is told to come again
-/// later. Other hosts see a hole for each number that was refused, as it does not travel.
+/// later.
 pub const SESSION_HOLES_MAX: usize = 1024;
+
+/// Numbers of one session that were refused here, where those in a row count once; whoever has had so many is told to
+/// come again later. They do not travel: all other hosts see a hole for each, 16 bytes in memory and some 20 in the
+/// head of every segment.
+pub const SESSION_REFUSED_MAX: u32 = 4096;
 
 /// The last numbers of a session for which it is remembered where the message stands, and its text (as a hash), to
 /// tell a repeat from a conflict. 32 bytes each.
@@ -134,6 +139,10 @@ pub const NAMED_MAX: usize = 8;
 /// Answers of one client that wait for a level, where `OK`s that wait for the same count once. A client beyond it
 /// sends faster than it may and is closed with `ERR 300`.
 pub const ANSWERS_MAX: usize = 16_384;
+
+/// Bytes of one client's answers that wait behind one that waits, and of the facts (`STATUS`, `WHO`) that it is told in
+/// one turn; whoever asks for more is closed with `ERR 300`. What is asked in a few bytes is told in many.
+pub const ANSWER_BYTES_MAX: usize = 1 << 20;
 
 /// Searches for a text in the journal at one time.
 pub const FINDS_MAX: usize = 4;

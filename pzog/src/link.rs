@@ -25,6 +25,9 @@ use crate::wire::{Hello, HelloForm};
 use alloc::vec::Vec;
 use rand::RngExt as _;
 
+/// Why a host that is retired in our ring.toml is not linked: nothing is kept about it.
+const RETIRED: &str = "that host is retired in my ring";
+
 /// What is kept about one other host, linked or not.
 #[derive(Debug, Default)]
 pub(crate) struct Link {
@@ -172,6 +175,7 @@ impl Node {
             _ if hello.meant != self.ring.name(self.me).as_bytes() => Some((503, "that is not my name")),
             None => Some((504, "no host of that name in my ring")),
             Some(host) if host == self.me => Some((504, "that is my own name")),
+            Some(host) if self.ring.is_retired(host) => Some((504, RETIRED)),
             Some(host) if dialed.is_some_and(|d| d != host) => Some((503, "not the host that was dialled")),
             Some(_) => None,
         };
@@ -275,12 +279,13 @@ impl Node {
         peer.keepalive_at = now + self.settings.keepalive;
         let (dialed, agrees) = (peer.dialed.is_some(), peer.agrees);
         let (incarnation, process) = (peer.incarnation, peer.process);
+        let feeds = Feeds::new(peer.is_blocked);
         if dialed {
             self.tell_all_to(conn, host, out);
         }
         let link = &mut self.links[host.index()];
         (link.attempt, link.tried, link.since) = (0, true, now);
-        (link.keeps_up, link.behind, link.feeds) = (false, None, Feeds::default());
+        (link.keeps_up, link.behind, link.feeds) = (false, None, feeds);
         let before = link.up.replace(Up { conn, agrees, incarnation, used: now, heard: Time(0) });
         let told_before = link.told_before;
         if let Some(before) = before {
@@ -368,6 +373,9 @@ impl Node {
             None => return self.refuse_peer(conn, 504, "no host of that name in my ring", name, out),
             Some(host) if host == self.me => {
                 return self.refuse_peer(conn, 504, "that is my own name", name, out);
+            }
+            Some(host) if self.ring.is_retired(host) => {
+                return self.refuse_peer(conn, 504, RETIRED, name, out);
             }
             Some(host) => host,
         };

@@ -273,8 +273,11 @@ impl Node {
         self.now = now;
         match input {
             Input::ClientLines { bytes, .. } => self.make_room(bytes, LINE_GROWTH, out),
-            // What version 1 peers say grows, too; what others say stands as it is.
-            Input::PeerLines { bytes, .. } => self.make_room(bytes, 2, out),
+            Input::PeerLines { conn, bytes } => {
+                // What version 1 peers say grows, too; what others say stands as it is.
+                let is_link = self.peers.get_mut(*conn).is_some_and(|peer| peer.was_up());
+                self.make_room(bytes, if is_link { 2 } else { LINE_GROWTH }, out);
+            }
             _ => self.make_room(b"", 0, out),
         }
     }

@@ -29,6 +29,8 @@ pub(crate) struct Peer {
     /// When the present phase must have ended.
     pub(crate) deadline: Option<Time>,
     pub(crate) keepalive_at: Time,
+    /// The other side takes nothing just now.
+    pub(crate) is_blocked: bool,
     /// Since when a `KEEPALIVE` is unanswered.
     pub(crate) unanswered: Option<Time>,
     pub(crate) lines: LineReader,
@@ -75,6 +77,7 @@ impl Peer {
             was_linked: false,
             deadline: Some(now + HANDSHAKE),
             keepalive_at: now,
+            is_blocked: false,
             unanswered: None,
             lines: LineReader::default(),
             last_stream: None,
@@ -90,7 +93,7 @@ impl Peer {
     }
 
     /// The link is up, or was and is being left: messages are taken from it.
-    fn was_up(&self) -> bool {
+    pub(crate) fn was_up(&self) -> bool {
         matches!(self.phase, Phase::Up | Phase::ByeSaid | Phase::ByeAnswered | Phase::ByeHeard)
     }
 }

@@ -44,6 +44,8 @@ pub enum Bug {
     NoRepair,
     /// What hosts told to lack is passed over, however long ago they told it.
     PassedOverUnheard,
+    /// `majority` and `all` count hosts that may have given a message up.
+    AbandonedCounted,
     /// Refused lines are not reported.
     RefusalUnreported,
     /// The time of a client's message is the host's.
@@ -66,7 +68,7 @@ pub enum Bug {
 
 impl Bug {
     /// All of them.
-    pub const ALL: [Bug; 28] = [
+    pub const ALL: [Bug; 29] = [
         Bug::AnswerBeforeSync,
         Bug::LevelsCountJournaled,
         Bug::WatermarkTooHigh,
@@ -86,6 +88,7 @@ impl Bug {
         Bug::RotationUnmarked,
         Bug::NoRepair,
         Bug::PassedOverUnheard,
+        Bug::AbandonedCounted,
         Bug::RefusalUnreported,
         Bug::OwnTime,
         Bug::WrongHop,

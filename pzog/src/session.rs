@@ -5,7 +5,8 @@
 //! bounded where a message enters the ring; what other hosts have taken is remembered beyond the bounds.
 
 use crate::limits::{
-    SESSION_AGE, SESSION_AGE_MIN, SESSION_HOLES_MAX, SESSION_RECENT, SESSIONS_MAX, TOKEN_MAX,
+    SESSION_AGE, SESSION_AGE_MIN, SESSION_HOLES_MAX, SESSION_RECENT, SESSION_REFUSED_MAX, SESSIONS_MAX,
+    TOKEN_MAX,
 };
 use crate::stream::Numbers;
 use alloc::collections::{BTreeMap, VecDeque};
@@ -74,6 +75,8 @@ pub(crate) struct Session {
     known: Vec<(u64, u64)>,
     /// The last ones.
     recent: VecDeque<Recent>,
+    /// Numbers that were refused here in this life of the host, where those in a row count once.
+    refused: u32,
     /// When it was used, in seconds of running time of all lives of this journal.
     used: u64,
     /// The snapshot that is being read has not named it yet.
@@ -89,12 +92,17 @@ struct Recent {
 
 impl Session {
     fn new(token: Token, used: u64) -> Session {
-        Session { token, known: Vec::new(), recent: VecDeque::new(), used, is_stale: false }
+        Session { token, known: Vec::new(), recent: VecDeque::new(), refused: 0, used, is_stale: false }
     }
 
     /// All numbers up to this one are known.
     pub(crate) fn known_upto(&self) -> u64 {
         self.known.first().filter(|(first, _)| *first == 1).map_or(0, |(_, last)| *last)
+    }
+
+    /// No more of its numbers are taken: other hosts would have to remember too many holes.
+    pub(crate) fn has_too_many_refused(&self) -> bool {
+        self.refused >= SESSION_REFUSED_MAX
     }
 
     fn note(&mut self, new: Recent, holes_max: usize) -> Noted {
@@ -137,6 +145,8 @@ impl Session {
     }
 
     fn remember(&mut self, new: Recent) -> Noted {
+        let is_in_a_row = self.recent.back().is_some_and(|last| last.content == REFUSED);
+        self.refused += u32::from(new.content == REFUSED && !is_in_a_row);
         if self.recent.len() == SESSION_RECENT {
             self.recent.pop_front();
         }

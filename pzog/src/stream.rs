@@ -36,6 +36,8 @@ pub(crate) struct Stream {
     pub(crate) repeats: u64,
     /// … and missing for good.
     pub(crate) given_up: u64,
+    /// Up to here it was released in this life although a host had not told to have it: that one may pass over it.
+    pub(crate) abandoned: u64,
     /// The last message whose origin waits for it to be on the disk.
     pub(crate) urgent: u64,
     /// A later incarnation of its host names it: nothing will follow.
@@ -90,6 +92,7 @@ impl Stream {
             logged: 0,
             repeats: 0,
             given_up: 0,
+            abandoned: 0,
             urgent: 0,
             named: false,
             needed: 0,

@@ -65,8 +65,9 @@ impl Node {
         self.put_snapshot(&mut out.small);
         let head = Span { start, end: out.small.len() as u32 };
         self.snapshot_bytes = head.end - head.start;
-        if needed.saturating_add(2 * (self.snapshot_bytes + 64)) > size {
-            return; // the next one is asked for larger
+        let least = needed.saturating_add(2 * (self.snapshot_bytes + 64));
+        if least > size {
+            return self.journal.want_larger(least.saturating_add(self.settings.segment_bytes));
         }
         let journaled = self.journaled();
         self.journal.begin_segment(self.running_seconds(), journaled, head, out);
@@ -120,7 +121,7 @@ impl Node {
             self.certain_next = self.certain_now();
             out.mark = true;
         }
-        let size = self.settings.segment_bytes.max(6 * self.snapshot_bytes);
+        let size = self.settings.segment_bytes.max(self.snapshot_bytes.saturating_mul(6));
         out.prepare = self.journal.prepare(now, size);
     }
 
@@ -186,7 +187,9 @@ impl Node {
             }
             put_certain(self.streams.get(stream as u32), *journaled, holes, &mut out.small);
         }
-        self.add_note(Span { start, end: out.small.len() as u32 });
+        if self.add_note(Span { start, end: out.small.len() as u32 }) {
+            self.journal.mark_noted();
+        }
     }
 
     /// Adds lines that are no messages to the journal, if there is room for them. Returns whether there was.
@@ -235,6 +238,7 @@ impl Node {
             let end = end.clone();
             if is_needed {
                 self.report_released(&end, out);
+                self.abandon(&end);
             }
             if let Some(segment) = self.journal.drop_first() {
                 out.release.push(segment.number);
@@ -255,6 +259,15 @@ impl Node {
         let first = self.journal.segments().front();
         let age = first.map_or(0, |s| self.running_seconds().saturating_sub(s.begun));
         self.journal.bytes_of_all() > self.settings.journal_bytes || age > self.settings.journal_age.as_secs()
+    }
+
+    /// No level above `synced` can be told any more for what goes now although somebody lacks it.
+    fn abandon(&mut self, end: &Entry) {
+        for stream in 0..self.streams.len() {
+            if end.of(stream) > self.settled(stream) {
+                self.streams.get_mut(stream).abandoned = end.of(stream);
+            }
+        }
     }
 
     /// Messages that some host may lack go: say which.

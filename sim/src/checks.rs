@@ -1,8 +1,10 @@
 //! What must hold: the promises P1 to P7 (DESIGN 2), looked at while a run goes on and at its end.
 
+use crate::bounds::Bounds;
 use crate::disk::Disk;
 use crate::event::{Moment, SECOND, Side};
 use crate::logs::Logs;
+use crate::twin::ORIGINAL;
 use pzog::Level;
 use pzog::time::STAMP_LEN;
 use std::collections::VecDeque;
@@ -71,25 +73,36 @@ struct HostChecks {
 
 pub(crate) struct Checks {
     pub(crate) messages: Vec<Message>,
+    /// Those of the ring, then the copy of one of them, if there may be one.
     hosts: Vec<HostChecks>,
+    /// How many are of the ring.
+    ring: usize,
     /// The first thing that must not happen and did.
     pub(crate) broken: Option<(Moment, String)>,
     /// How many disks were lost.
     resets: u32,
+    /// How often a host has told that two processes bear one name.
+    pub(crate) clones_told: u32,
     /// Messages were given up although nothing was lost.
     given_up: Option<String>,
     may_give_up: bool,
+    /// What may be given up because of the bounds of the journal, if the scenario is about them.
+    bounds: Option<Bounds>,
 }
 
 impl Checks {
-    pub(crate) fn new(hosts: usize) -> Checks {
+    pub(crate) fn new(ring: usize, twin: Option<u8>, has_bounds: bool) -> Checks {
+        let hosts = ring + usize::from(twin.is_some());
         Checks {
             messages: Vec::new(),
             hosts: (0..hosts).map(|_| HostChecks::default()).collect(),
+            ring,
             broken: None,
             resets: 0,
+            clones_told: 0,
             given_up: None,
             may_give_up: false,
+            bounds: has_bounds.then(Bounds::default),
         }
     }
 
@@ -124,6 +137,10 @@ impl Checks {
                 message.published += 1;
                 message.origin = (place, life, seq_of(head).unwrap_or(0));
             }
+            if let Some(bounds) = &mut self.bounds {
+                let stream = head.split(|b| *b == b'.').next().unwrap_or_default();
+                bounds.published(id, stream, seq_of(head).unwrap_or(0));
+            }
             let host = &mut self.hosts[usize::from(place)];
             if host.has[id as usize] == Has::Not {
                 host.has[id as usize] = Has::Appended;
@@ -157,14 +174,15 @@ impl Checks {
         let (stamp, text) = line.split_at_checked(STAMP_LEN).ok_or("no line of a log")?;
         let text = text.strip_prefix(b" ").ok_or("no line of a log")?;
         let id = self.id_of(text).ok_or("nobody said this")?;
+        if let Kind::Only(hosts) = self.messages[id as usize].said.kind
+            && hosts & 1 << place == 0
+            && !self.is_one_of_twins(place, hosts)
+        {
+            return Err("not for this host");
+        }
         let message = &mut self.messages[id as usize];
         if *message.stamp.get_or_insert(stamp.try_into().map_err(|_| "no time")?) != *stamp {
             return Err("other bytes than in other logs or from the client (P4)");
-        }
-        if let Kind::Only(hosts) = message.said.kind
-            && hosts & 1 << place == 0
-        {
-            return Err("not for this host");
         }
         // What a damaged record said of a session is not known before it is fetched again: until then a repeat through
         // another host is new to this one.
@@ -176,6 +194,12 @@ impl Checks {
         Ok(())
     }
 
+    /// Whether a host or its copy is meant, whichever of them this is: nobody else can tell them apart.
+    fn is_one_of_twins(&self, place: u8, hosts: u32) -> bool {
+        let twins = 1 << ORIGINAL | 1 << self.ring;
+        self.hosts.len() > self.ring && twins & 1 << place != 0 && twins & hosts != 0
+    }
+
     fn id_of(&self, text: &[u8]) -> Option<u32> {
         let digits = text.strip_prefix(b"m")?;
         let count = digits.iter().take_while(|b| b.is_ascii_digit()).count();
@@ -183,9 +207,30 @@ impl Checks {
         self.messages.get(id as usize).filter(|m| m.said.text == text).map(|_| id)
     }
 
-    pub(crate) fn reported(&mut self, place: u8, text: &[u8], is_error: bool) {
+    /// A line of error.log, and the host that it is about.
+    pub(crate) fn reported(
+        &mut self,
+        place: u8,
+        about: Option<u8>,
+        text: &[u8],
+        is_error: bool,
+        now: Moment,
+    ) {
+        self.clones_told += u32::from(text.starts_with(b"CLONE"));
         if text.starts_with(b"REFUSED 4") {
             self.hosts[usize::from(place)].refusals_reported += 1;
+        }
+        if let Some(bounds) = &mut self.bounds {
+            if about.is_some_and(|about| bounds.released(about, text).is_some()) {
+                return;
+            }
+            if let Some(seq) = bounds.given_up(place, text) {
+                let text = String::from_utf8_lossy(text);
+                self.fail(now, format!("H{place}: nobody has told to have released {seq}: {text} (P7)"));
+            }
+            if !text.starts_with(b"CONFLICT") {
+                return;
+            }
         }
         let is_loss =
             text.starts_with(b"GIVEN UP") || text.starts_with(b"RELEASED") || text.starts_with(b"CONFLICT");
@@ -273,6 +318,23 @@ impl Checks {
         host.has.fill(Has::Not);
     }
 
+    /// A copy of a host begins to live beside it, with the logs of the original. Which of the two has what it told to have
+    /// is not known to others from now on.
+    pub(crate) fn twin_begins(&mut self, twin: u8) {
+        self.forget_logs(twin);
+        self.hosts[usize::from(twin)].reset = None;
+        (self.resets, self.may_give_up) = (self.resets.max(1), true);
+    }
+
+    /// It has ended for good: what only it had is lost, and the original may lack what was given to the copy.
+    pub(crate) fn twin_ends(&mut self, now: Moment) {
+        let resets = self.resets;
+        self.disk_reset(self.ring as u8, now);
+        self.forget_logs(self.ring as u8);
+        self.hosts[usize::from(ORIGINAL)].reset = Some(now);
+        self.resets = resets;
+    }
+
     // What clients hear.
 
     pub(crate) fn answered(&mut self, id: u32, place: u8, now: Moment) {
@@ -295,8 +357,8 @@ impl Checks {
         let is_true = match level {
             Level::Journaled => has > Has::Not || just_lost,
             Level::Synced => has == Has::Synced,
-            Level::Majority => synced > self.hosts.len() / 2,
-            Level::All => synced == self.hosts.len(),
+            Level::Majority => synced > self.ring / 2,
+            Level::All => synced == self.ring,
         };
         if !is_true && self.resets == 0 {
             self.fail(now, format!("H{place} says OK to m{id} before it is {} (P1)", level.word()));
@@ -324,13 +386,24 @@ impl Checks {
         let is_meant = move |place: &usize| {
             hosts & 1 << place != 0 && self.hosts[*place].reset.is_none_or(|reset| since > reset)
         };
-        (0..self.hosts.len()).filter(is_meant)
+        (0..self.ring).filter(is_meant)
+    }
+
+    fn has_given_up(&self, place: usize, id: u32) -> bool {
+        self.bounds.as_ref().is_some_and(|bounds| bounds.has_given_up(place as u8, id))
+    }
+
+    /// How much a host has told to have given up, if the scenario is about that.
+    pub(crate) fn told_given_up(&self, place: u8) -> Option<u64> {
+        self.bounds.as_ref().map(|bounds| bounds.count(place))
     }
 
     /// The first message that is not yet where it must be.
     pub(crate) fn missing(&self) -> Option<String> {
         self.messages.iter().enumerate().find_map(|(id, message)| {
-            let lacks = |place: &usize| self.hosts[*place].logs.count(id as u32) == 0;
+            let lacks = |place: &usize| {
+                self.hosts[*place].logs.count(id as u32) == 0 && !self.has_given_up(*place, id as u32)
+            };
             let is_sure = message.answered.is_some_and(|answered| !self.is_excused(message, answered));
             let is_anywhere = self.addressees(message).any(|place| !lacks(&place));
             let must_be = is_sure || is_anywhere && !message.is_orphan;
@@ -381,7 +454,10 @@ impl Checks {
                 continue;
             }
             let before = last[usize::from(origin)].replace((life, seq, id));
-            if let Some((a, b, other)) = before.filter(|(a, b, _)| (*a, *b) >= (life, seq)) {
+            // Whoever gave up the first message of a life does not know what it names.
+            let is_ordered = |a: u32| a == life || self.told_given_up(place as u8).unwrap_or(0) == 0;
+            if let Some((a, b, other)) = before.filter(|(a, b, _)| (*a, *b) >= (life, seq) && is_ordered(*a))
+            {
                 return Some(format!(
                     "H{place} has logged m{id} (H{origin} life {life} number {seq}) behind m{other} (life {a} number {b}) (P3)"
                 ));

@@ -81,6 +81,7 @@ impl World {
         let only = &self.scenario.clients.only;
         let any = self.dice.clients.below(usize::from(self.scenario.hosts)) as u8;
         let place = self.dice.clients.one_of(only).unwrap_or(any);
+        let place = self.or_twin(place);
         let host = &mut self.hosts[usize::from(place)];
         if !host.runs() || host.paused_until > self.now {
             return;

@@ -13,9 +13,12 @@ impl World {
         let mut quiet = 0;
         while self.checks.broken.is_none() && quiet < 3 && self.now < bound {
             self.run_until(self.now + 500 * MILLI);
-            let all_run = self.hosts.iter().all(crate::host::Host::runs);
+            let all_run = self.all_run();
             let is_over = all_run && !self.anybody_waits() && self.checks.missing().is_none();
             quiet = if is_over { quiet + 1 } else { 0 };
+            if quiet == 1 {
+                self.counts.converged_us = self.now - began;
+            }
         }
         self.check_end(quiet < 3);
         let void = self.is_void();
@@ -28,8 +31,13 @@ impl World {
         }
     }
 
+    fn all_run(&self) -> bool {
+        self.hosts[..usize::from(self.scenario.hosts)].iter().all(crate::host::Host::runs)
+    }
+
     fn heal_all(&mut self) {
         self.is_calm = true;
+        self.end_twin(None);
         self.healed = self.cut;
         self.cuts.iter_mut().flatten().for_each(|cut| *cut = 0);
         self.unpark(|_| true);
@@ -54,7 +62,7 @@ impl World {
         if is_late && self.anybody_waits() {
             self.checks.fail(self.now, "clients wait for answers without end".to_owned());
         }
-        if is_late && !self.hosts.iter().all(crate::host::Host::runs) {
+        if is_late && !self.all_run() {
             self.checks.fail(self.now, "a host does not start".to_owned());
         }
         self.check_accounts();
@@ -72,8 +80,17 @@ impl World {
 
     /// P7: told = logged + repeats + given up + missing, and nothing is missing now.
     fn check_accounts(&mut self) {
-        for host in &self.hosts {
+        for (place, host) in (0..).zip(&self.hosts) {
             let Some(node) = &host.node else { continue };
+            let counted: u64 = node.streams_status().map(|status| status.given_up).sum();
+            if let Some(told) = self.checks.told_given_up(place) {
+                self.counts.given_up += told;
+                if told != counted {
+                    let what =
+                        format!("{} has told {told} to be given up, and counts {counted} (P7)", host.name);
+                    return self.checks.fail(self.now, what);
+                }
+            }
             for status in node.streams_status() {
                 let sum = status.logged + status.repeats + status.given_up + status.missing;
                 if sum != status.told {
@@ -101,6 +118,12 @@ impl World {
         let least = u64::from(self.scenario.clients.answered_min);
         if self.counts.answered < least {
             return Some(format!("{} messages were answered, {least} are the least", self.counts.answered));
+        }
+        if self.scenario.gives_up && self.counts.given_up == 0 {
+            return Some("nothing was given up".to_owned());
+        }
+        if self.scenario.twin().is_some() && self.checks.clones_told == 0 {
+            return Some("nobody has told of a clone".to_owned());
         }
         self.faults_missing().map(|fault| format!("no {fault} has happened"))
     }

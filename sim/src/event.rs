@@ -90,6 +90,12 @@ pub(crate) enum Event {
     },
     /// The next fault of this kind.
     Fault(Fault),
+    /// One of the faults of a storm.
+    Strike(Fault),
+    /// The copy of a host ends.
+    TwinEnds {
+        life: u32,
+    },
     /// A fault that lasts is over.
     Heal {
         from: u8,

@@ -1,11 +1,32 @@
 //! What goes wrong, how often, and for how long.
 
-use crate::event::{Event, MILLI, SECOND, Side};
+use crate::event::{Event, MILLI, Moment, SECOND, Side};
 use crate::host::Ending;
 use crate::network::{End, Port};
 use crate::scenario::Faults;
 use crate::world::World;
 use pzog::Input;
+
+/// What comes in a storm: whatever heals by itself.
+const OF_A_STORM: [Fault; 13] = [
+    Fault::Kill,
+    Fault::Power,
+    Fault::Cut,
+    Fault::CutClient,
+    Fault::HalfOpen,
+    Fault::Partition,
+    Fault::OneWay,
+    Fault::Isolate,
+    Fault::Pause,
+    Fault::Hang,
+    Fault::SyncFails,
+    Fault::AppendFails,
+    Fault::Rotate,
+];
+
+/// Faults of a storm, at most, and the time in which they come.
+const STORM_MAX: u64 = 30;
+const STORM_LASTS: Moment = 300 * MILLI;
 
 /// A kind of fault.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -54,10 +75,14 @@ pub enum Fault {
     DiskLost,
     /// An old copy of a disk.
     OldCopy,
+    /// A second process with a copy of a disk.
+    Clone,
+    /// Many faults within moments.
+    Storm,
 }
 
 /// All kinds, with their names.
-pub const FAULTS: [(Fault, &str); 22] = [
+pub const FAULTS: [(Fault, &str); 24] = [
     (Fault::Kill, "kill"),
     (Fault::Power, "power"),
     (Fault::PowerAll, "power-all"),
@@ -80,6 +105,8 @@ pub const FAULTS: [(Fault, &str); 22] = [
     (Fault::Rot, "rot"),
     (Fault::DiskLost, "disk-lost"),
     (Fault::OldCopy, "old-copy"),
+    (Fault::Clone, "clone"),
+    (Fault::Storm, "storm"),
 ];
 
 impl Faults {
@@ -108,6 +135,8 @@ impl Faults {
             Fault::Rot => self.rot,
             Fault::DiskLost => self.disk_lost,
             Fault::OldCopy => self.old_copy,
+            Fault::Clone => self.clone,
+            Fault::Storm => self.storm,
         }
     }
 }
@@ -183,6 +212,28 @@ impl World {
             Fault::Rot => self.rot(place),
             Fault::DiskLost => self.lose_disk(place),
             Fault::OldCopy => self.old_copy(place),
+            Fault::Clone => self.begin_twin(),
+            Fault::Storm => self.storm(),
+        }
+    }
+
+    /// Faults of any kind that heals by itself, within moments.
+    fn storm(&mut self) -> bool {
+        for _ in 0..self.dice.faults.between(5, STORM_MAX) {
+            let Some(fault) = self.dice.faults.one_of(&OF_A_STORM) else { continue };
+            let at = self.now + self.dice.faults.between(0, STORM_LASTS);
+            self.queue.add(at, Event::Strike(fault));
+        }
+        true
+    }
+
+    /// One fault of a storm.
+    pub(crate) fn strike_of_storm(&mut self, fault: Fault) {
+        if !self.is_calm {
+            let place = self.dice.faults.below(self.hosts.len()) as u8;
+            if self.happens(fault, place) {
+                self.trace.note(self.now, || format!("FAULT {fault:?}, H{place}"));
+            }
         }
     }
 

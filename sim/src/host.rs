@@ -100,6 +100,14 @@ impl Host {
         }
     }
 
+    /// Another machine for a host of the same name.
+    pub(crate) fn twin_of(original: &Host) -> Host {
+        let all = [original.name.clone()];
+        let mut twin = Host::new(0, original.ring.clone(), &all, original.clock);
+        (twin.name, twin.places) = (format!("{}'", original.name), original.places.clone());
+        twin
+    }
+
     pub(crate) fn runs(&self) -> bool {
         self.node.is_some()
     }

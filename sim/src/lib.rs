@@ -8,8 +8,8 @@
 //! | `world`, `event` | what happens next |
 //! | `host`, `life`, `perform` | processes: how they begin, what they do, how they end |
 //! | `network`, `disk`, `clock`, `clients` | what is around them |
-//! | `faults` | what goes wrong |
-//! | `checks`, `logs`, `conclude` | what must hold: P1 to P7 |
+//! | `faults`, `twin` | what goes wrong |
+//! | `checks`, `logs`, `bounds`, `conclude` | what must hold: P1 to P7 |
 //! | `dice`, `trace`, `outcome` | chance by seed; what happened; what came of it |
 //! | `runner`, `cuts` | many seeds; every pattern of cut links |
 //!
@@ -29,6 +29,7 @@ macro_rules! planted {
     };
 }
 
+mod bounds;
 mod checks;
 mod clients;
 mod clock;
@@ -47,6 +48,7 @@ mod perform;
 mod runner;
 mod scenario;
 mod trace;
+mod twin;
 mod world;
 
 pub use cuts::{PATTERNS, simulate_cut};

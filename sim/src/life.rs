@@ -30,6 +30,9 @@ impl World {
         let sides: Vec<_> =
             std::mem::take(&mut self.hosts[usize::from(place)].conns).into_iter().flatten().collect();
         sides.into_iter().for_each(|side| self.lose_end(side, ending == Ending::PowerLost));
+        if self.scenario.twin() == Some(place) {
+            return self.checks.twin_ends(self.now); // for good
+        }
         let mean = if ending == Ending::Failed { SECOND } else { self.scenario.lasting.down_ms * 1000 };
         let later = if self.is_calm { SECOND } else { self.dice.faults.around(mean).max(10) };
         self.queue.add(self.now + later, Event::Start { host: place, life });

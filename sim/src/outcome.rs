@@ -23,10 +23,13 @@ pub struct Counts {
     pub blocked: u64,
     /// Pieces of journals that were read to serve others.
     pub reads: u64,
+    /// Messages that a host gave up because of the bounds of the journal.
+    pub given_up: u64,
     /// Starts of hosts.
     pub starts: u64,
-    /// Longest time in microseconds from a message's `OK` until every host had logged it, while nothing was down.
-    pub lag: u64,
+    /// Longest time in microseconds from the end of all faults until every log had everything and nobody waited any more,
+    /// to half a second.
+    pub converged_us: u64,
 }
 
 /// How a run ended.
@@ -56,7 +59,8 @@ impl Counts {
         self.data_lines += other.data_lines;
         self.blocked += other.blocked;
         self.reads += other.reads;
+        self.given_up += other.given_up;
         self.starts += other.starts;
-        self.lag = self.lag.max(other.lag);
+        self.converged_us = self.converged_us.max(other.converged_us);
     }
 }

@@ -4,7 +4,7 @@
 use crate::event::{Event, MILLI, Process};
 use crate::host::Ending;
 use crate::world::World;
-use pzog::{ConnId, Input, Outputs, Place, Prepare, Severity, Slice};
+use pzog::{ConnId, Input, Outputs, Place, Prepare, Severity, Slice, Source};
 
 impl World {
     /// Carries out a turn. After a rotation the journal is synced at once, before the new log is written.
@@ -48,6 +48,7 @@ impl World {
             }
         }
         self.strike(place)?;
+        self.report(place, out);
         self.ask_disk(place, out)?;
         for to in &out.dial {
             let host = &self.hosts[usize::from(place)];
@@ -57,7 +58,6 @@ impl World {
         for conn in &out.close {
             self.close(place, *conn);
         }
-        self.report(place, out);
         Ok(())
     }
 
@@ -202,7 +202,11 @@ impl World {
     fn report(&mut self, place: u8, out: &Outputs) {
         for report in &out.report {
             let text = &out.small[report.text.range()];
-            self.checks.reported(place, text, report.severity == Severity::Error);
+            let about = match report.source {
+                Source::Host(host) => Some(self.hosts[usize::from(place)].places[host.index()]),
+                Source::Conn(_) | Source::Node => None,
+            };
+            self.checks.reported(place, about, text, report.severity == Severity::Error, self.now);
             if self.trace.prints() {
                 let (name, text) = (&self.hosts[usize::from(place)].name, String::from_utf8_lossy(text));
                 self.trace.note(self.now, || format!("{name} error.log  {:?}: {text}", report.source));

@@ -56,7 +56,7 @@ impl Tally {
         let faults: Vec<String> = faults.map(|((_, kind), n)| format!("{kind} {n}")).collect();
         format!(
             "{name}: {runs} seeds, {:.0} s virtual in {:.1} s of one core ({:.0} x), {} messages, {} answered OK, \
-             {} turns, {} starts; faults: {}; {} failed, {} void",
+             {} turns, {} starts, converged within {:.1} s; faults: {}; {} failed, {} void",
             self.virtual_us as f64 / 1e6,
             self.real.as_secs_f64(),
             self.ratio(),
@@ -64,6 +64,7 @@ impl Tally {
             counts.answered,
             counts.turns,
             counts.starts,
+            counts.converged_us as f64 / 1e6,
             if faults.is_empty() { "none".to_owned() } else { faults.join(", ") },
             failures.len(),
             voids.len(),

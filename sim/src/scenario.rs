@@ -6,6 +6,9 @@ use serde::Deserialize;
 /// The scenarios that come with the simulator.
 const BUILT_IN: &str = include_str!("../scenarios.toml");
 
+/// Hosts of a ring: who is to have a message is told by one bit for each.
+const HOSTS_MAX: u8 = 31;
+
 /// Everything that a run depends on, but its seed.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -29,6 +32,9 @@ pub struct Scenario {
     pub converge_seconds: u32,
     /// Data lines that a host may receive for each message, on average.
     pub lines_max: Option<f64>,
+    /// The bounds of the journal are reached: something must be given up, and told.
+    #[serde(default)]
+    pub gives_up: bool,
     /// Clients and what they say.
     pub clients: Clients,
     /// The network as it is without faults.
@@ -118,6 +124,8 @@ pub struct Node {
     pub segment_bytes: u32,
     /// Bytes of the whole journal.
     pub journal_bytes: u64,
+    /// Seconds that a segment is kept for hosts that are away.
+    pub journal_age_s: u64,
     /// Milliseconds between keep-alives.
     pub keepalive_ms: u64,
     /// Milliseconds after which a silent link is closed.
@@ -176,6 +184,8 @@ pub struct Faults {
     pub old_copy: Option<f64>,
     /// A second process runs with a copy of a host's disk.
     pub clone: Option<f64>,
+    /// Many faults of all kinds that heal by themselves, within moments.
+    pub storm: Option<f64>,
 }
 
 /// How long faults last, in mean milliseconds.
@@ -227,6 +237,7 @@ impl Default for Node {
         Node {
             segment_bytes: 64 << 10,
             journal_bytes: 64 << 20,
+            journal_age_s: 7 * 24 * 3600,
             keepalive_ms: 5_000,
             silence_ms: 15_000,
             on_demand: false,
@@ -268,13 +279,17 @@ impl Scenario {
     }
 
     fn check(&self) -> Result<()> {
-        ensure!((1..=16).contains(&self.hosts), "hosts: 1 to 16");
+        ensure!((1..=HOSTS_MAX).contains(&self.hosts), "hosts: 1 to {HOSTS_MAX}");
         ensure!(
             self.clients.count > 0 && self.clients.burst > 0,
             "clients: at least one, with bursts of one"
         );
         ensure!(!self.levels()?.is_empty(), "levels: at least one");
         let are_hosts = self.clients.only.iter().chain(&self.other_order).all(|host| *host < self.hosts);
+        ensure!(
+            self.faults.clone.is_none() || self.hosts > crate::twin::ORIGINAL,
+            "clone: two hosts at least"
+        );
         ensure!(are_hosts, "there are {} hosts, counted from 0", self.hosts);
         Ok(())
     }

@@ -62,23 +62,26 @@ impl World {
             Host::new(place, ring, &names, Clock::new(0, drift))
         };
         let hosts = (0..scenario.hosts).map(|place| host(place, &mut dice)).collect();
-        World {
+        let places = count + usize::from(scenario.twin().is_some());
+        let mut world = World {
             settings: settings(&scenario),
             now: 0,
             queue: Queue::default(),
             hosts,
             clients: Vec::new(),
             connections: Vec::new(),
-            cuts: vec![vec![0; count]; count],
+            cuts: vec![vec![0; places]; places],
             healed: 0,
             cut: 0,
-            checks: Checks::new(count),
+            checks: Checks::new(count, scenario.twin(), scenario.gives_up),
             counts: Counts::default(),
             trace: Trace::new(tracing),
             is_calm: false,
             dice,
             scenario,
-        }
+        };
+        world.add_twin();
+        world
     }
 
     pub(crate) fn begin(&mut self) {
@@ -155,6 +158,8 @@ impl World {
             Event::Start { host, life } if self.hosts[usize::from(host)].life == life => self.start(host),
             Event::Client { client } => self.client_acts(client),
             Event::Fault(fault) => self.fault(fault),
+            Event::Strike(fault) => self.strike_of_storm(fault),
+            Event::TwinEnds { life } => self.end_twin(Some(life)),
             Event::Heal { from, to, cut } => self.heal(from, to, cut),
             Event::DiskWorks { host } => self.hosts[usize::from(host)].mood.is_full = false,
             _ => {} // of a life that is over
@@ -346,6 +351,7 @@ fn settings(scenario: &Scenario) -> Settings {
     Settings {
         segment_bytes: node.segment_bytes,
         journal_bytes: node.journal_bytes,
+        journal_age: Duration::from_secs(node.journal_age_s),
         keepalive: Duration::from_millis(node.keepalive_ms),
         peer_silence: Duration::from_millis(node.silence_ms),
         connect: if node.on_demand { Connect::OnDemand } else { Connect::Always },

@@ -7,7 +7,7 @@ use pzog::planted::{Bug, plant};
 use sim::{Scenario, Tracing, simulate};
 
 /// A bug, and the scenario that finds it.
-const FOUND_BY: [(Bug, &str); 28] = [
+const FOUND_BY: [(Bug, &str); 29] = [
     (Bug::AnswerBeforeSync, "calm"),
     (Bug::LevelsCountJournaled, "calm"),
     (Bug::WatermarkTooHigh, "power"),
@@ -27,6 +27,7 @@ const FOUND_BY: [(Bug, &str); 28] = [
     (Bug::RotationUnmarked, "rotation"),
     (Bug::NoRepair, "kills"),
     (Bug::PassedOverUnheard, "everything"),
+    (Bug::AbandonedCounted, "away-too-long"),
     (Bug::RefusalUnreported, "calm"),
     (Bug::OwnTime, "clocks"),
     (Bug::WrongHop, "calm"),

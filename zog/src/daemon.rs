@@ -281,8 +281,8 @@ impl Daemon {
         self.mark(outputs.mark);
         self.dial(&outputs.dial);
         self.close(&outputs.close);
-        self.keep_journal(outputs);
         self.report(now, outputs);
+        self.keep_journal(outputs);
         self.alarm.set(outputs.wake_at);
         if outputs.read_clients && !mem::replace(&mut self.read_clients, outputs.read_clients) {
             self.unpark();

@@ -32,6 +32,8 @@ pub(crate) struct Journal {
     /// How far access.log is certain, and what the mark under way will say.
     pub(crate) mark: Option<Mark>,
     marking: Option<Place>,
+    /// The place of the last mark that the journal tells: there may have been no room for a later one yet.
+    noted: Place,
     /// All before this place is in access.log for certain, and the journal on the disk says so …
     marked: Place,
     /// … and all before this one when the sync under way ends.
@@ -66,8 +68,8 @@ impl Entry {
 /// The segment that will be written next.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Spare {
-    /// To be asked for now.
-    Wanted,
+    /// To be asked for now, of at least so many bytes.
+    Wanted(u32),
     Asked(u32),
     Ready(u32),
     /// There was no room; to be asked for again then.
@@ -98,6 +100,7 @@ impl Journal {
             syncing: end,
             mark,
             marking: None,
+            noted: marked,
             marked,
             marked_next: marked,
         }
@@ -142,17 +145,28 @@ impl Journal {
         Some(Place { segment: last.number, offset })
     }
 
+    /// The number of the segment that is begun next; the first one of this life is where the journal ends already.
+    fn next_number(&self) -> u64 {
+        let has_begun = self.segments.back().is_some_and(|s| s.number == self.end.segment);
+        self.end.segment + u64::from(has_begun)
+    }
+
+    /// The segment that is ready will not do: its place is taken by one of at least so many bytes.
+    pub(crate) fn want_larger(&mut self, bytes: u32) {
+        self.spare = Spare::Wanted(bytes);
+    }
+
     /// Begins the next segment, which must be ready, with this head (written twice).
     pub(crate) fn begin_segment(&mut self, begun: u64, journaled: Box<[u64]>, head: Span, out: &mut Outputs) {
-        let Spare::Ready(size) = core::mem::replace(&mut self.spare, Spare::Wanted) else { return };
-        let is_first = self.segments.back().is_none_or(|s| s.number != self.end.segment);
-        let number = self.end.segment + u64::from(!is_first);
+        let Spare::Ready(size) = core::mem::replace(&mut self.spare, Spare::Wanted(0)) else { return };
+        let number = self.next_number();
         if let Some(last) = self.segments.back_mut().filter(|s| s.number == self.end.segment) {
             last.end = self.end.offset;
         }
         self.end = Place { segment: number, offset: 0 };
         self.segments.push_back(Segment { number, size, end: u32::MAX, begun });
         self.index.push_back(Entry { place: self.end, journaled });
+        self.mark_noted();
         for _copy in 0..2 {
             self.pieces.push(Slice::Small(head));
             self.bytes = head.end - head.start;
@@ -212,7 +226,7 @@ impl Journal {
     /// A sync begins: it covers all that was appended.
     pub(crate) fn sync_begins(&mut self) {
         self.syncing = self.end;
-        self.marked_next = self.mark.map_or(self.marked, |mark| mark.place);
+        self.marked_next = self.noted;
     }
 
     pub(crate) fn sync_ends(&mut self) {
@@ -242,6 +256,11 @@ impl Journal {
         self.mark
     }
 
+    /// The last mark stands in the journal, with this turn.
+    pub(crate) fn mark_noted(&mut self) {
+        self.noted = self.mark.map_or(self.noted, |mark| mark.place);
+    }
+
     /// access.log is another file from here on.
     pub(crate) fn log_opened(&mut self, log: LogFile) -> Mark {
         self.marking = None;
@@ -252,15 +271,13 @@ impl Journal {
 
     /// Asks for the next segment, if it is time to.
     pub(crate) fn prepare(&mut self, now: Time, size: u32) -> Option<Prepare> {
-        let is_time = match self.spare {
-            Spare::Wanted => true,
-            Spare::NoRoom(again) => again <= now,
-            Spare::Asked(_) | Spare::Ready(_) => false,
+        let bytes = match self.spare {
+            Spare::Wanted(least) => size.max(least),
+            Spare::NoRoom(again) if again <= now => size,
+            Spare::NoRoom(_) | Spare::Asked(_) | Spare::Ready(_) => return None,
         };
-        is_time.then(|| {
-            self.spare = Spare::Asked(size);
-            Prepare { segment: self.end.segment + 1, bytes: size }
-        })
+        self.spare = Spare::Asked(bytes);
+        Some(Prepare { segment: self.next_number(), bytes })
     }
 
     pub(crate) fn prepared(&mut self, ok: bool, again: Time) {
@@ -323,5 +340,31 @@ impl Journal {
         let end =
             if place.segment == self.end.segment { self.end.offset } else { segment.map_or(0, |s| s.end) };
         end.saturating_sub(place.offset)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mark_for_which_there_was_no_room_releases_nothing() {
+        let mut journal = Journal::new(VecDeque::new(), VecDeque::new(), 1, 4096, None);
+        let mut out = Outputs::default();
+        let head = out.put_bytes(&[b"head"]);
+        let Slice::Small(head) = head else { panic!("{head:?}") };
+        journal.begin_segment(0, Box::default(), head, &mut out);
+        let place = journal.end();
+        let sync = |journal: &mut Journal| {
+            journal.sync_begins();
+            journal.sync_ends();
+        };
+        journal.mark_begins();
+        journal.mark_ends(LogFile { device: 1, inode: 1, bytes: 1 });
+        sync(&mut journal);
+        assert!(!journal.is_logged(place), "after a loss of power nothing would tell this mark");
+        journal.mark_noted();
+        sync(&mut journal);
+        assert!(journal.is_logged(place));
     }
 }

@@ -5,6 +5,7 @@
 //! all of them is checked after every command (`checks`), so that writing them anew cannot hide a broken rule.
 //! `properties` does the same with rings, messages and deliveries drawn at random.
 
+mod attacks;
 mod checks;
 mod disk;
 mod host;
