@@ -5,6 +5,7 @@
 //! it is given back to its relay only after a hold-down, which grows with each relapse.
 
 use crate::event::{ConnId, Outputs, Slice, Span};
+use crate::following::increment;
 use crate::limits::{HOLD_DOWN, HOLD_DOWN_FORGET, HOLD_DOWN_MAX, NAMED_MAX, STUCK};
 use crate::node::Node;
 use crate::relay::Way;
@@ -37,6 +38,8 @@ pub(crate) struct Own {
     syncing: u64,
     /// A host that is a window behind is waited for until then.
     pub(crate) window_until: Option<Time>,
+    /// `<stream>.<seq>` of the next message, as far as it is known without writing the number anew.
+    next_id: Vec<u8>,
 }
 
 /// How this host's messages go to another one.
@@ -76,8 +79,15 @@ impl Node {
         let line = &mut out.own[usize::from(wrapping)];
         let start = line.len() as u32;
         line.push(b'0' + wrapping);
-        line.extend_from_slice(&self.streams.get(OWN).head);
-        put_number(line, seq);
+        let head = &self.streams.get(OWN).head;
+        if self.own.next_id.is_empty() {
+            self.own.next_id.extend_from_slice(head);
+            put_number(&mut self.own.next_id, seq);
+        }
+        line.extend_from_slice(&self.own.next_id);
+        if !increment(&mut self.own.next_id[head.len()..]) {
+            self.own.next_id.clear();
+        }
         if seq == 1 {
             self.name_former(&mut out.own[usize::from(wrapping)]);
         }
@@ -91,16 +101,21 @@ impl Node {
             line.push(b'.');
             put_number(line, number);
         }
-        for part in [b" ", &stamp.as_bytes()[..], b" ", text, b"\r\n"] {
-            line.extend_from_slice(part);
-        }
+        line.push(b' ');
+        let logged = line.len();
+        line.extend_from_slice(stamp.as_bytes());
+        line.push(b' ');
+        line.extend_from_slice(text);
+        out.log.extend_from_slice(&line[logged..]);
+        out.log.push(b'\n');
+        line.extend_from_slice(b"\r\n");
         let end = line.len() as u32;
+        self.counters.logged += 1;
         self.journal.add(Slice::Own(wrapping, Span { start, end }));
         self.own.must_sync |= level > Level::Journaled;
         self.streams.get_mut(OWN).take(seq, true);
         self.send_version_1(text, out);
         self.counters.taken += 1;
-        self.log(&[stamp.as_bytes(), b" ", text], out);
         At { stream: OWN, seq }
     }
 

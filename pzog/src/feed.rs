@@ -7,7 +7,7 @@
 
 use crate::broadcast::OWN;
 use crate::event::{ConnId, Outputs, Place, Read, Slice, Span};
-use crate::journal::frame::{self, BadFrame};
+use crate::journal::piece::{self, Found};
 use crate::journal::record::REPEAT;
 use crate::limits::SERVE_BYTES;
 use crate::node::Node;
@@ -313,47 +313,61 @@ impl Node {
     ) -> Cursor {
         let base = cursor.at;
         let asked = core::mem::replace(&mut cursor.bytes, SERVE_BYTES);
-        let mut at = 0;
-        while at < bytes.len() {
-            match frame::read(base.segment, base.offset, bytes, at) {
-                Ok(frame) => {
-                    self.serve_record(host, conn, frame.payload, bytes, out);
-                    at = frame.payload.end as usize;
-                }
-                Err(BadFrame::Incomplete { needs }) if at > 0 || needs > bytes.len() as u32 => {
-                    // A whole record at least, the next time.
-                    cursor.bytes = cursor.bytes.max(needs);
-                    break;
-                }
-                Err(_) => {
-                    cursor.at = self.passed_damage(Place { offset: base.offset + at as u32, ..base }, out);
-                    return cursor;
-                }
-            }
-        }
-        cursor.at = Place { offset: base.offset + at as u32, ..base };
-        let more = cursor.bytes.min(self.journal.bytes_behind(base)) > asked && bytes.len() as u32 == asked;
-        if at == 0 && !more {
-            cursor.at = self.passed_damage(base, out); // nothing was read at all
-        }
+        let (upto, needs) = self.walk(base, asked, bytes, out, |node, payload, bytes, out| {
+            node.serve_record(host, conn, payload, bytes, out);
+        });
+        cursor.bytes = cursor.bytes.max(needs);
+        cursor.at = Place { offset: base.offset + upto, ..base };
         cursor
     }
 
-    /// What cannot be read is skipped up to the next place that the index knows; who lacks it hears `GONE`.
-    fn passed_damage(&mut self, at: Place, out: &mut Outputs) -> Place {
-        let next = self.journal.next_known(at);
-        if self.damage_told < next {
-            self.damage_told = next;
+    /// Calls `each` with the payload of every record in a piece of the journal of which so many bytes were asked for.
+    /// Returns how far the piece is done with, and how many bytes the next one needs at least. What cannot be read
+    /// is passed over and reported; who lacks it hears `GONE`.
+    pub(crate) fn walk(
+        &mut self,
+        base: Place,
+        asked: u32,
+        bytes: &mut [u8],
+        out: &mut Outputs,
+        mut each: impl FnMut(&mut Node, Span, &mut [u8], &mut Outputs),
+    ) -> (u32, u32) {
+        if bytes.is_empty() {
+            self.tell_damage(base, out);
+            return (asked.max(1), 0);
+        }
+        let may_grow = bytes.len() as u32 == asked && self.journal.bytes_behind(base) > asked;
+        let mut at = 0;
+        while at < bytes.len() {
+            match piece::find(base, bytes, at, may_grow) {
+                Found::Record(frame) => {
+                    each(self, frame.payload, bytes, out);
+                    at = frame.payload.end as usize;
+                }
+                Found::Damage { upto } => {
+                    self.tell_damage(Place { offset: base.offset + at as u32, ..base }, out);
+                    at = upto;
+                }
+                // A whole record at least, the next time.
+                Found::Cut { needs } => return (at as u32, needs),
+            }
+        }
+        (at as u32, 0)
+    }
+
+    /// Damage of a segment is reported once.
+    fn tell_damage(&mut self, at: Place, out: &mut Outputs) {
+        if self.damage_told.insert(at.segment) {
             let Place { segment, offset } = at;
             out.report(
                 crate::Severity::Error,
                 crate::Source::Node,
                 format_args!(
-                    "DAMAGED journal segment {segment:016x}, offset {offset}: cannot be read; passed over"
+                    "DAMAGED journal segment {segment:016x}, offset {offset}: cannot be read, nor perhaps more of \
+                     this segment; passed over"
                 ),
             );
         }
-        next
     }
 
     fn serve_record(

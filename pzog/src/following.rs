@@ -60,7 +60,7 @@ impl Following {
 }
 
 /// Adds one to a decimal number; false where it needs a digit more.
-fn increment(digits: &mut [u8]) -> bool {
+pub(crate) fn increment(digits: &mut [u8]) -> bool {
     for digit in digits.iter_mut().rev() {
         if *digit < b'9' {
             *digit += 1;

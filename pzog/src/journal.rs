@@ -8,15 +8,18 @@
 //! had covered) from what it may not (*damage*: bytes that had been synced, or that lie before the end a later
 //! segment tells).
 //!
-//! `record` has the lines in a frame, `writer` how the journal grows, and [`Recovery`] what it says after a start.
+//! `record` has the lines in a frame, `writer` how the journal grows, `piece` how it is read to be served, and
+//! [`recover`] what it says after a start; `survey` has which segments that reads whole.
 
 #[cfg(test)]
 mod crash_tests;
 pub(crate) mod frame;
+pub(crate) mod piece;
 pub(crate) mod record;
 pub(crate) mod recovery;
 pub(crate) mod scan;
+mod survey;
 pub(crate) mod writer;
 
 pub use frame::HEADER_BYTES;
-pub use recovery::{JournalError, Recovered, Recovery};
+pub use recovery::{JournalError, Recovered, recover};

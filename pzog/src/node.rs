@@ -2,7 +2,7 @@
 
 use crate::broadcast::Own;
 use crate::client::Client;
-use crate::event::{ConnId, Input, Outputs, Place, Severity, Source};
+use crate::event::{ConnId, Input, Outputs, Severity, Source};
 use crate::journal::Recovered;
 use crate::journal::recovery::Certain;
 use crate::journal::writer::Journal;
@@ -20,7 +20,7 @@ use crate::time::{Now, Stamp, Time};
 use crate::upkeep::Settling;
 use crate::wire::StreamName;
 use alloc::boxed::Box;
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 use rand::SeedableRng;
 use rand::rngs::SmallRng;
@@ -103,8 +103,8 @@ pub struct Node {
     dead: Vec<u64>,
     /// The number of the last read of the journal.
     pub(crate) reads: u32,
-    /// Up to where damage of the journal was reported.
-    pub(crate) damage_told: Place,
+    /// Segments whose damage was reported.
+    pub(crate) damage_told: BTreeSet<u64>,
     /// Searches in the journal that are under way.
     pub(crate) finds: Vec<Find>,
     /// When to look for what is lacking.
@@ -193,7 +193,7 @@ impl Node {
             ran_seconds: running_seconds,
             dead,
             reads: 0,
-            damage_told: Place::default(),
+            damage_told: BTreeSet::new(),
             finds: Vec::new(),
             repair_at: None,
             links: ring.hosts().map(|_| Link::default()).collect(),

@@ -3,7 +3,6 @@
 use crate::broadcast::OWN;
 use crate::client::Client;
 use crate::event::{ConnId, Outputs, Place, Read};
-use crate::journal::frame::{self, BadFrame};
 use crate::journal::record::{Line, lines};
 use crate::limits::{FINDS_MAX, FOUND_MAX, SERVE_BYTES};
 use crate::node::Node;
@@ -225,30 +224,16 @@ impl Node {
     }
 
     /// A piece of the journal was read for a search.
-    pub(crate) fn find_read(&mut self, id: u32, bytes: &[u8], out: &mut Outputs) {
+    pub(crate) fn find_read(&mut self, id: u32, bytes: &mut [u8], out: &mut Outputs) {
         let Some(at) = self.finds.iter().position(|find| find.reading == id) else { return };
         let mut find = self.finds.swap_remove(at);
         let base = find.at;
         let asked = core::mem::replace(&mut find.bytes, SERVE_BYTES).min(self.journal.bytes_behind(base));
-        let mut at = 0;
-        while at < bytes.len() {
-            match frame::read(base.segment, base.offset, bytes, at) {
-                Ok(frame) => {
-                    find.look(&bytes[frame.payload.range()]);
-                    at = frame.payload.end as usize;
-                }
-                Err(BadFrame::Incomplete { needs }) if at > 0 || needs > bytes.len() as u32 => {
-                    find.bytes = find.bytes.max(needs);
-                    break;
-                }
-                Err(_) => break,
-            }
-        }
-        find.at = Place { offset: base.offset + at as u32, ..base };
-        let more = find.bytes.min(self.journal.bytes_behind(base)) > asked && bytes.len() as u32 == asked;
-        if at == 0 && !more {
-            find.at = self.journal.next_known(base); // it cannot be read
-        }
+        let (upto, needs) = self.walk(base, asked, bytes, out, |_, payload, bytes, _| {
+            find.look(&bytes[payload.range()]);
+        });
+        find.bytes = find.bytes.max(needs);
+        find.at = Place { offset: base.offset + upto, ..base };
         self.read_on(find, out);
     }
 }

@@ -42,6 +42,11 @@ impl Segment {
 
     fn sync_all(&mut self) {
         self.durable.clone_from(&self.bytes);
+        self.end();
+    }
+
+    /// Nothing more is written to it.
+    fn end(&mut self) {
         (self.synced, self.written) = (0, 0);
         self.writes.clear();
     }
@@ -197,6 +202,14 @@ impl Disk {
         segment.and_then(|s| s.get(start..(start + bytes as usize).min(s.len()))).unwrap_or_default().to_vec()
     }
 
+    /// The first bytes of a segment's file; returns its size.
+    pub(crate) fn read_segment(&self, number: u64, most: u32, into: &mut Vec<u8>) -> u32 {
+        let bytes = &self.segments[&number].bytes;
+        into.clear();
+        into.extend_from_slice(&bytes[..bytes.len().min(most as usize)]);
+        bytes.len() as u32
+    }
+
     /// The file that is called access.log, made if there is none; its place in `logs`.
     pub(crate) fn open_log(&mut self) -> usize {
         if let Some(at) = self.logs.iter().position(|log| log.is_named) {
@@ -230,9 +243,10 @@ impl Disk {
         self.first = segment;
     }
 
-    /// A start: what is there is synced, and nothing more is written to it.
-    pub(crate) fn seal(&mut self) {
-        self.segments.values_mut().for_each(Segment::sync_all);
+    /// A start: what is there is synced from this segment on, the rest is taken to be, and nothing more is written.
+    pub(crate) fn seal(&mut self, unproved: u64) {
+        self.segments.range_mut(..unproved).for_each(|(_, segment)| segment.end());
+        self.segments.range_mut(unproved..).for_each(|(_, segment)| segment.sync_all());
     }
 
     pub(crate) fn lose_power(&mut self, die: &mut Die) {

@@ -3,7 +3,7 @@
 use crate::event::{Event, Moment, SECOND};
 use crate::host::Ending;
 use crate::world::World;
-use pzog::journal::{Recovered, Recovery};
+use pzog::journal::{JournalError, Recovered, recover};
 use pzog::{Identity, Input, Node};
 
 impl World {
@@ -74,14 +74,11 @@ impl World {
     fn recover(&mut self, place: u8) -> Option<Recovered> {
         let crash_after = self.crash_in_start(place);
         let host = &mut self.hosts[usize::from(place)];
-        let mut recovery = Recovery::new(&host.ring, host.me);
-        let mut failed = None;
-        for (number, segment) in &host.disk.segments {
-            failed = failed.or(recovery.segment(*number, &segment.bytes).err());
-        }
-        let recovered = match (failed, recovery.finish()) {
-            (None, Ok(recovered)) => recovered,
-            (Some(error), _) | (_, Err(error)) => {
+        let numbers: Vec<u64> = host.disk.segments.keys().copied().collect();
+        let read = |number, most, into: &mut Vec<u8>| Ok(host.disk.read_segment(number, most, into));
+        let recovered = match recover::<JournalError>(&host.ring, host.me, &numbers, read) {
+            Ok(recovered) => recovered,
+            Err(error) => {
                 let what = format!("{} cannot use its own journal: {error}", host.name);
                 self.checks.fail(self.now, what);
                 return None;
@@ -92,7 +89,7 @@ impl World {
             self.checks.found(place, finding, self.now);
         }
         if !planted!(NoSyncAtStart) {
-            host.disk.seal();
+            host.disk.seal(recovered.unproved());
         }
         if crash_after == Some(0) {
             return self.crash(place);

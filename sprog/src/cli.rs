@@ -1,14 +1,16 @@
 //! The command line: its types, whose doc comments are the help.
 
+use crate::bench::BenchArgs;
 use crate::exit::{EXIT_CODES, Exit, Failure, STATUS_EXIT_CODES, WHO_EXIT_CODES};
 use crate::lines;
+use crate::output::Shown;
 use crate::payload::Lengths;
 use clap::{
     Args, CommandFactory, Parser, Subcommand, builder::PossibleValuesParser, builder::TypedValueParser,
 };
 use pzog::Level;
 use std::io::{ErrorKind, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// Send messages into a zog ring, and answer for each of them.
@@ -58,13 +60,24 @@ pub(crate) enum Command {
     /// and always logged + repeats + given_up + missing. A mark is how far another host has told to have a stream.
     #[command(after_help = STATUS_EXIT_CODES)]
     Status(AskArgs),
+    /// Measure how fast a ring takes messages, and how long each waits for its answer
+    ///
+    /// Sends random texts from several clients, each of which has a session with its host and repeats what was not
+    /// answered, through other hosts if it must: the messages are real, and stand in every access.log. A latency is
+    /// the time from when a message was made, or was due at --rate, until its answer; without --rate every client
+    /// always has its whole window under way, so most of a latency is waiting in turn.
+    #[command(after_help = EXIT_CODES)]
+    Bench(BenchArgs),
     /// Write shell completions to standard output
     Completions {
         /// The shell
         shell: clap_complete::Shell,
     },
-    /// Write the manual page (roff) to standard output
-    Man,
+    /// Write the manual page (roff) to standard output, or those of all commands to a directory
+    Man {
+        /// Where sprog.1, sprog-bench.1 … are written
+        dir: Option<PathBuf>,
+    },
 }
 
 /// Where the hosts are, and how long they are waited for.
@@ -183,6 +196,16 @@ impl Cli {
         !self.report.quiet && (self.report.verbose || self.interval() >= LINES_FROM_INTERVAL)
     }
 
+    /// What is shown of it.
+    pub(crate) fn shown(&self) -> Shown {
+        Shown {
+            line_per_message: self.line_per_message(),
+            json: self.report.json,
+            quiet: self.report.quiet,
+            count: self.messages.count,
+        }
+    }
+
     /// Whether sending ends by itself.
     pub(crate) fn is_finite(&self) -> bool {
         self.messages.count.is_some() || self.messages.stdin
@@ -207,13 +230,13 @@ fn text(written: &str) -> Result<String, String> {
 }
 
 /// A daemon knows the texts of so many numbers of a session; what is repeated must not reach further back.
-const WINDOW_MAX: u64 = pzog::limits::SESSION_RECENT as u64;
+pub(crate) const WINDOW_MAX: u64 = pzog::limits::SESSION_RECENT as u64;
 
-fn window() -> impl TypedValueParser<Value = u64> {
+pub(crate) fn window() -> impl TypedValueParser<Value = u64> {
     clap::value_parser!(u64).range(1..=WINDOW_MAX)
 }
 
-fn level() -> impl TypedValueParser<Value = Level> {
+pub(crate) fn level() -> impl TypedValueParser<Value = Level> {
     PossibleValuesParser::new(Level::LADDER.map(Level::word)).map(|word| {
         // The parser lets no other words through.
         Level::of_word(word.as_bytes()).unwrap_or_default()
@@ -228,7 +251,14 @@ pub(crate) fn write_completions(shell: clap_complete::Shell) -> Result<Exit, Fai
 }
 
 /// `sprog man`.
-pub(crate) fn write_man() -> Result<Exit, Failure> {
+pub(crate) fn write_man(dir: Option<&Path>) -> Result<Exit, Failure> {
+    if let Some(dir) = dir {
+        let written =
+            std::fs::create_dir_all(dir).and_then(|()| clap_mangen::generate_to(Cli::command(), dir));
+        return written.map(|()| Exit::Answered).map_err(|e| {
+            Failure::new(Exit::Io, format!("manual pages cannot be written to {}: {e}", dir.display()))
+        });
+    }
     let mut page = Vec::new();
     let rendered = clap_mangen::Man::new(Cli::command()).render(&mut page);
     rendered.map_err(|e| Failure::new(Exit::Io, format!("the manual page could not be made: {e}")))?;

@@ -2,7 +2,6 @@
 //! across an `await`.
 
 use crate::bell::Bell;
-use crate::cli::Cli;
 use crate::exit::Failure;
 use crate::lane::Lane;
 use crate::ledger::{At, Ledger};
@@ -15,11 +14,22 @@ use std::time::{Duration, Instant};
 /// silent clients is short.
 const KEEPALIVE_MAX: Duration = Duration::from_secs(60);
 
+/// How messages are handed to hosts.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Manner {
+    /// A host that gives no sign for so long is skipped.
+    pub(crate) timeout: Duration,
+    /// Messages of one session that may be unanswered at a time.
+    pub(crate) window: u64,
+    /// The level to ask for.
+    pub(crate) ack: Option<Level>,
+}
+
 /// A run of sprog.
 pub(crate) struct Client {
     /// The hosts to choose from, in ring order.
     pub(crate) targets: Vec<Target>,
-    /// One for each of them.
+    /// At least one for each of them; in turn, so that the first lanes are those of the hosts in order.
     pub(crate) lanes: Vec<Lane>,
     /// What became of every message.
     pub(crate) ledger: RefCell<Ledger>,
@@ -43,24 +53,25 @@ pub(crate) struct Client {
 }
 
 impl Client {
-    /// A run with these hosts, each with a session of its own; nothing is dialled yet.
+    /// A run with these hosts, and as many sessions as tokens, the hosts in turn; nothing is dialled yet.
     pub(crate) fn new(
-        cli: &Cli,
+        manner: &Manner,
         targets: Vec<Target>,
         settings: &Settings,
         ledger: Ledger,
         tokens: &[String],
     ) -> Client {
+        let lane = |(index, token): (usize, &String)| Lane::new(index % targets.len(), token);
         Client {
-            lanes: tokens.iter().enumerate().map(|(host, token)| Lane::new(host, token)).collect(),
+            lanes: tokens.iter().enumerate().map(lane).collect(),
             targets,
             ledger: RefCell::new(ledger),
             moved: Bell::default(),
-            timeout: cli.ring.hosts.timeout,
-            silence: settings.ack_timeout + cli.ring.hosts.timeout,
+            timeout: manner.timeout,
+            silence: settings.ack_timeout + manner.timeout,
             keepalive: KEEPALIVE_MAX.min(settings.client_idle / 2),
-            window: usize::try_from(cli.ring.window).unwrap_or(usize::MAX),
-            ack: cli.ring.ack,
+            window: usize::try_from(manner.window).unwrap_or(usize::MAX),
+            ack: manner.ack,
             started: Instant::now(),
             was_reached: Cell::new(false),
             failure: RefCell::new(None),
@@ -86,7 +97,11 @@ impl Client {
 
     /// Whether this host is one to send to.
     pub(crate) fn is_reachable(&self, host: usize) -> bool {
-        !self.lanes[host].is_skipped()
+        self.lanes_of(host).any(|lane| !lane.is_skipped())
+    }
+
+    fn lanes_of(&self, host: usize) -> impl Iterator<Item = &Lane> {
+        self.lanes.iter().skip(host).step_by(self.targets.len())
     }
 
     /// Whether there is a host to send to besides this one.
@@ -110,17 +125,31 @@ impl Client {
 
     /// The lane's own host is one to send to, perhaps again.
     pub(crate) fn is_back(&self, lane: &Lane) {
-        if lane.skip(false) {
+        let was_skipped = lane.skip(false);
+        if was_skipped && !self.lanes_of(lane.host).any(Lane::is_skipped) {
             self.ledger.borrow_mut().tell(&format!("{} is back", self.name(lane.host)));
+        }
+        if was_skipped {
+            self.moved.ring();
+        }
+        self.tried(lane);
+    }
+
+    /// It is known now whether the lane's host can be reached.
+    pub(crate) fn tried(&self, lane: &Lane) {
+        if !lane.tried() {
             self.moved.ring();
         }
     }
 
     /// No more messages for this host until it can be reached again.
     pub(crate) fn skip(&self, lane: &Lane, why: &str) {
+        let is_news = !self.lanes_of(lane.host).any(Lane::is_skipped);
         lane.skip(true);
-        let warning = format!("{} is skipped: {why}", self.name(lane.host));
-        self.ledger.borrow_mut().tell(&warning);
+        if is_news {
+            let warning = format!("{} is skipped: {why}", self.name(lane.host));
+            self.ledger.borrow_mut().tell(&warning);
+        }
         self.moved.ring();
     }
 

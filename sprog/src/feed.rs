@@ -98,7 +98,8 @@ impl Feed {
     }
 }
 
-fn stamp() -> Stamp {
+/// The present second.
+pub(crate) fn stamp() -> Stamp {
     let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
     Stamp::of_utc_seconds(since_1970.map_or(0, |d| d.as_secs()))
 }

@@ -33,13 +33,17 @@ pub(crate) struct Lane {
     /// Rung when there is something to send.
     pub(crate) bell: Bell,
     is_skipped: Cell<bool>,
+    /// Whether to dial though there is nothing to send yet.
+    is_called: Cell<bool>,
+    was_tried: Cell<bool>,
 }
 
 impl Lane {
     /// A lane with nothing to send.
     pub(crate) fn new(host: usize, token: &str) -> Lane {
         let session = RefCell::new(Session::new(token));
-        Lane { host, session, bell: Bell::default(), is_skipped: Cell::new(false) }
+        let [is_skipped, is_called, was_tried] = [const { Cell::new(false) }; 3];
+        Lane { host, session, bell: Bell::default(), is_skipped, is_called, was_tried }
     }
 
     /// Takes up a message.
@@ -68,9 +72,25 @@ impl Lane {
         self.is_skipped.replace(skip)
     }
 
-    /// A lane dials when it has something to send, or to see whether its host is back.
+    /// The lane is to dial now, so that the first message does not wait for it.
+    pub(crate) fn call(&self) {
+        self.is_called.set(true);
+        self.bell.ring();
+    }
+
+    /// The lane's host has answered, or could not be reached; `true` where that was known before.
+    pub(crate) fn tried(&self) -> bool {
+        self.was_tried.replace(true)
+    }
+
+    /// Whether the lane's host has ever answered, or could not be reached.
+    pub(crate) fn was_tried(&self) -> bool {
+        self.was_tried.get()
+    }
+
+    /// A lane dials when it has something to send, when it is called, or to see whether its host is back.
     async fn wanted(&self) {
-        while !self.owes() && !self.is_skipped() {
+        while !self.owes() && !self.is_skipped() && !self.is_called.take() {
             self.bell.wait().await;
         }
     }
@@ -85,19 +105,20 @@ impl Lane {
 ///
 /// A host that was reached and lost is dialled again, for it may only have been restarted. When that brings no
 /// answer either, the lane goes to the other hosts, if there is one; else the host is tried until the timeout.
-pub(crate) async fn serve(client: Rc<Client>, host: usize) {
-    let lane = &client.lanes[host];
-    let mut patience = Patience::new(client.timeout, host);
+pub(crate) async fn serve(client: Rc<Client>, index: usize) {
+    let lane = &client.lanes[index];
+    let mut patience = Patience::new(client.timeout, index);
     loop {
         lane.wanted().await;
         let first = lane.session.borrow().first_unanswered();
         let limit = patience.left(client.now(), lane);
-        let end = connection(&client, lane, host, limit, Until::Lost).await;
+        let end = connection(&client, lane, lane.host, limit, Until::Lost).await;
+        client.tried(lane);
         let is_answering = lane.has_moved(first) || !lane.owes();
         if is_answering {
             patience.renew();
         }
-        let stays = matches!(end, End::Lost(_)) && (is_answering || !client.has_another(host));
+        let stays = matches!(end, End::Lost(_)) && (is_answering || !client.has_another(lane.host));
         let pause = patience.pause(client.now(), lane).filter(|_| stays);
         if lane.is_skipped() {
             rt::sleep(PROBE_EVERY).await;
@@ -150,8 +171,8 @@ struct Patience {
 }
 
 impl Patience {
-    fn new(timeout: Duration, host: usize) -> Patience {
-        let rng = Xoshiro256PlusPlus::seed_from_u64(u64::from(std::process::id()) << 8 | host as u64);
+    fn new(timeout: Duration, index: usize) -> Patience {
+        let rng = Xoshiro256PlusPlus::seed_from_u64(u64::from(std::process::id()) << 16 | index as u64);
         Patience { timeout, since: None, backoff: BACKOFF_MIN, rng }
     }
 

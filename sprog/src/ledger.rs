@@ -1,9 +1,9 @@
 //! The books: what became of every message, counted, shown and logged.
 
 use crate::answer::Answer;
-use crate::cli::Cli;
+use crate::bench::{Report, Terms};
 use crate::exit::{Exit, Failure};
-use crate::output::{Ended, Output, printing};
+use crate::output::{Ended, Output, Shown, printing};
 use crate::sent_log::SentLog;
 use crate::session::Message;
 use crate::summary::{Counts, Tally};
@@ -11,7 +11,7 @@ use crate::target::Target;
 use pzog::Time;
 use std::fmt::Display;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// Whom a message was for, or who answered it.
@@ -33,14 +33,14 @@ pub(crate) struct Ledger {
 }
 
 impl Ledger {
-    /// Opens the books.
-    pub(crate) fn open(cli: &Cli, targets: &[Target]) -> Result<Ledger, Failure> {
-        let log_path = cli.report.log.clone().unwrap_or_default();
-        let opened = cli.report.log.as_deref().map(SentLog::open).transpose();
+    /// Opens the books, with a log if there is a path for it.
+    pub(crate) fn open(log: Option<&Path>, shown: &Shown, targets: &[Target]) -> Result<Ledger, Failure> {
+        let log_path = log.map(Path::to_owned).unwrap_or_default();
+        let opened = log.map(SentLog::open).transpose();
         Ok(Ledger {
             names: targets.iter().map(|t| t.name.clone()).collect(),
             tally: Tally::new(targets.iter().map(|t| t.name.as_str())),
-            output: Output::new(cli),
+            output: Output::new(shown),
             log: opened.map_err(|e| {
                 Failure::new(Exit::Io, format!("the log {} cannot be opened: {e}", log_path.display()))
             })?,
@@ -124,6 +124,12 @@ impl Ledger {
     /// The counts of all hosts together.
     pub(crate) fn total(&self) -> Counts {
         self.tally.total()
+    }
+
+    /// Closes the books of a benchmark.
+    pub(crate) fn close_bench(&mut self, terms: &Terms, took: Duration, seed: u64) -> Result<(), Failure> {
+        self.output.summary(&Report::new(terms, self.tally.summary(took, seed)));
+        self.flush()
     }
 
     /// Closes the books, after so long a time.

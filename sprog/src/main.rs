@@ -3,6 +3,7 @@
 mod answer;
 mod ask;
 mod bell;
+mod bench;
 mod cli;
 mod client;
 mod connection;

@@ -1,7 +1,6 @@
 //! What is shown while messages travel: lines on standard output, warnings on standard error, a progress bar.
 
-use crate::cli::Cli;
-use crate::summary::{Summary, shown};
+use crate::summary::shown;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use pzog::Time;
 use pzog::time::STAMP_LEN;
@@ -12,6 +11,19 @@ use std::time::Duration;
 
 /// Warnings shown within a second; of more only the number is shown.
 const WARNINGS_PER_SECOND: u32 = 10;
+
+/// What is shown.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Shown {
+    /// Whether every message that has ended has its line.
+    pub(crate) line_per_message: bool,
+    /// JSON instead of text.
+    pub(crate) json: bool,
+    /// Warnings only.
+    pub(crate) quiet: bool,
+    /// How many messages there will be, for the progress bar.
+    pub(crate) count: Option<u64>,
+}
 
 /// Both outputs of the program.
 pub(crate) struct Output {
@@ -53,15 +65,15 @@ pub(crate) struct Ended<'a> {
 }
 
 impl Output {
-    /// As the options say.
-    pub(crate) fn new(cli: &Cli) -> Output {
+    /// With nothing shown yet.
+    pub(crate) fn new(shown: &Shown) -> Output {
         Output {
             lines: Vec::new(),
-            line_per_message: cli.line_per_message(),
-            json: cli.report.json,
-            quiet: cli.report.quiet,
+            line_per_message: shown.line_per_message,
+            json: shown.json,
+            quiet: shown.quiet,
             closed: false,
-            bar: cli.messages.count.filter(|_| !cli.report.quiet).map_or_else(ProgressBar::hidden, bar),
+            bar: shown.count.filter(|_| !shown.quiet).map_or_else(ProgressBar::hidden, bar),
             warned: Warned::default(),
         }
     }
@@ -81,7 +93,7 @@ impl Output {
     }
 
     /// The last lines.
-    pub(crate) fn summary(&mut self, summary: &Summary) {
+    pub(crate) fn summary(&mut self, summary: &(impl Serialize + Display)) {
         self.bar.finish_and_clear();
         if self.warned.hidden > 0 {
             self.tell(&format!("{} more warnings were not shown", self.warned.hidden));

@@ -130,22 +130,23 @@ impl Tally {
 #[derive(Serialize)]
 pub(crate) struct Summary<'a> {
     #[serde(rename = "type")]
-    kind: &'static str,
-    seconds: f64,
+    pub(crate) kind: &'static str,
+    pub(crate) seconds: f64,
     per_second: f64,
     seed: u64,
     #[serde(flatten)]
-    counts: Counts,
-    latency_us: Latency,
-    hosts: Vec<HostSummary<'a>>,
+    pub(crate) counts: Counts,
+    pub(crate) latency_us: Latency,
+    pub(crate) hosts: Vec<HostSummary<'a>>,
 }
 
+/// What came of the messages for one host.
 #[derive(Serialize)]
-struct HostSummary<'a> {
-    host: &'a str,
+pub(crate) struct HostSummary<'a> {
+    pub(crate) host: &'a str,
     #[serde(flatten)]
-    counts: Counts,
-    latency_us: Latency,
+    pub(crate) counts: Counts,
+    pub(crate) latency_us: Latency,
 }
 
 impl HostSummary<'_> {
@@ -155,18 +156,21 @@ impl HostSummary<'_> {
 }
 
 /// From making a message to its answer, in microseconds; 0 where there was none.
-#[derive(Serialize)]
-struct Latency {
-    p50: u64,
-    p90: u64,
-    p99: u64,
-    max: u64,
+#[derive(Clone, Copy, Serialize)]
+pub(crate) struct Latency {
+    pub(crate) min: u64,
+    pub(crate) p50: u64,
+    pub(crate) p90: u64,
+    pub(crate) p99: u64,
+    pub(crate) p999: u64,
+    pub(crate) max: u64,
 }
 
 impl Latency {
     fn of(histogram: &Histogram<u64>) -> Latency {
         let at = |quantile| histogram.value_at_quantile(quantile);
-        Latency { p50: at(0.5), p90: at(0.9), p99: at(0.99), max: histogram.max() }
+        let (min, max) = (if histogram.is_empty() { 0 } else { histogram.min() }, histogram.max());
+        Latency { min, p50: at(0.5), p90: at(0.9), p99: at(0.99), p999: at(0.999), max }
     }
 }
 

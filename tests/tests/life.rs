@@ -98,7 +98,7 @@ fn the_hosts_without_clients_can_be_restarted_one_after_the_other_under_load() {
 }
 
 #[test]
-fn when_a_host_is_killed_the_others_go_on_and_name_what_they_miss() {
+fn when_a_host_is_killed_the_others_go_on_and_miss_nothing() {
     let mut ring = Plan::of(5).start();
     let load = Load::start(ring.client_address(0), "load");
     load.go_on_for(300);
@@ -114,8 +114,7 @@ fn when_a_host_is_killed_the_others_go_on_and_name_what_they_miss() {
         let counts = counts(&log);
         assert!(counts.values().all(|n| *n == 1), "{} doubled a line", ring.name(host));
         let missing = sent.ok.iter().filter(|text| !counts.contains_key(text.as_str())).count();
-        assert_eq!(missing, ring.given_up(host), "lines that {} misses and has named", ring.name(host));
-        assert!(missing < 300, "{} misses {missing} of {} lines", ring.name(host), sent.ok.len());
+        assert_eq!(missing, 0, "{} misses some of {} lines", ring.name(host), sent.ok.len());
     }
 }
 

@@ -137,7 +137,7 @@ fn hosts_are_restarted_while_sprog_sends_and_every_message_is_delivered_once() {
     let mut ring = Plan::of(3).with("redial_min = \"20ms\"").with("redial_max = \"100ms\"").start();
     let mut child = ring
         .sprog()
-        .args(["-n", &MESSAGES.to_string(), "--interval", "1ms", "--timeout", "500ms", "--log", "sent", "-q"])
+        .args(["-n", &MESSAGES.to_string(), "--interval", "1ms", "--timeout", "5s", "--log", "sent", "-q"])
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .spawn()

@@ -10,6 +10,7 @@ use crate::connection::{Connection, Kind, Phase};
 use crate::connections::Connections;
 use crate::dialer::{self, Dialer};
 use crate::error_log::ErrorLog;
+use crate::failure::Task;
 use crate::held::Held;
 use crate::journal::{self, Journal};
 use crate::reports::Reports;
@@ -61,6 +62,8 @@ pub(crate) struct Daemon {
     pub(crate) is_stopped: bool,
     /// Whether the journal or access.log has failed: the node is not asked any more, see [`crate::failure`].
     pub(crate) has_failed: bool,
+    /// What has failed since it went well last.
+    pub(crate) failing: Vec<Task>,
     /// Peers that take no more, which the node is to be told.
     blocked: Vec<ConnId>,
     /// Who waits for the end, see [`crate::stop`] …
@@ -99,6 +102,7 @@ impl Daemon {
                 alarm: Alarm::default(),
                 is_stopped: false,
                 has_failed: false,
+                failing: Vec::new(),
                 blocked: Vec::new(),
                 watcher: None,
                 failure_watcher: None,
@@ -343,9 +347,8 @@ impl Daemon {
             rt::spawn(prepare(shared.clone(), self.journal.dir().to_owned(), segment));
         }
         for number in &outputs.release {
-            if let Err(e) = self.journal.release(*number) {
-                log::error!("journal segment {number:016x} cannot be released: {e}");
-            }
+            let released = self.journal.release(*number);
+            self.went(Task::Release, &released);
         }
         for read in &outputs.read {
             let file = self.journal.file(read.at.segment);
@@ -413,22 +416,20 @@ fn read_max(file: &RingFile) -> usize {
 /// Makes a segment ready and tells the node.
 async fn prepare(daemon: Shared, dir: PathBuf, segment: Prepare) {
     let prepared = rt::unblock(move || journal::prepare(&dir, segment)).await;
-    if let Err(e) = &prepared {
-        log::warn!("journal segment {:016x} cannot be made ready: {e}", segment.segment);
-    }
+    daemon.borrow_mut().went(Task::Prepare, &prepared);
     daemon.borrow_mut().turn(Input::Prepared { ok: prepared.is_ok() });
 }
 
 /// Reads a piece of the journal and gives it to the node; nothing where it cannot be read.
 async fn read_journal(daemon: Shared, read: Read, file: io::Result<Arc<File>>, mut bytes: Vec<u8>) {
-    let bytes = rt::unblock(move || {
+    let (bytes, done) = rt::unblock(move || {
         let done = file.and_then(|file| journal::read(&file, read.at.offset, &mut bytes, read.bytes));
-        if let Err(e) = done {
-            log::error!("journal segment {:016x} cannot be read: {e}", read.at.segment);
+        if done.is_err() {
             bytes.clear();
         }
-        bytes
+        (bytes, done)
     })
     .await;
+    daemon.borrow_mut().went(Task::Read, &done);
     daemon.borrow_mut().journal_read(read.id, bytes);
 }

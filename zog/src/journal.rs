@@ -22,13 +22,16 @@ use std::sync::Arc;
 /// Pieces of one `pwritev`; more of them take another one.
 const PIECES: usize = 64;
 
+/// Segments that are kept open to be read again; there may be thousands.
+const OPEN_MAX: usize = 64;
+
 /// Files that wait to be used again: as many as a flood lets go at a time.
 const SPARES_MAX: usize = 4;
 
 /// The segments of this host.
 pub(crate) struct Journal {
     dir: PathBuf,
-    /// Those that were opened, by their numbers, ascending.
+    /// The last ones that were opened, in that order.
     open: Vec<Segment>,
     /// Those with bytes that may not be on the disk, oldest first …
     unsynced: Vec<Segment>,
@@ -154,6 +157,10 @@ impl Journal {
         }
         let file = OpenOptions::new().read(true).write(true).open(path_of(&self.dir, number))?;
         let segment = Segment { number, file: Arc::new(file) };
+        if self.open.len() == OPEN_MAX {
+            // Whoever reads or syncs it just now has it open until that is done.
+            self.open.remove(0);
+        }
         self.open.push(segment.clone());
         Ok(segment)
     }
@@ -251,6 +258,23 @@ mod tests {
         assert!(prepare::spares(dir.path()).unwrap().is_empty(), "the file of the same size was taken");
         read(&journal.file(3).unwrap(), 4096, &mut bytes, 5).unwrap();
         assert_eq!(bytes, b"hello");
+    }
+
+    #[test]
+    fn few_files_are_open_however_many_are_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut journal = Journal::new(dir.path());
+        for segment in 1..=2 * OPEN_MAX as u64 {
+            prepare(dir.path(), Prepare { segment, bytes: 4096 }).unwrap();
+            journal.append(&outputs(b"hello", Place { segment, offset: 0 }), b"").unwrap();
+        }
+        journal.sync_now().unwrap();
+        let mut bytes = Vec::new();
+        for segment in 1..=2 * OPEN_MAX as u64 {
+            read(&journal.file(segment).unwrap(), 0, &mut bytes, 5).unwrap();
+            assert_eq!(bytes, b"hello");
+        }
+        assert_eq!(journal.open.len(), OPEN_MAX);
     }
 
     #[test]

@@ -6,6 +6,7 @@ use crate::rotate;
 use crate::signals::Signals;
 use pzog::Severity;
 use ringfile::RingFile;
+use std::cell::RefCell;
 use std::io;
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -27,19 +28,23 @@ impl Origin {
     }
 }
 
-/// Reloads at each SIGHUP. `running` is the file that the daemon was started with.
-pub(crate) async fn reload_at(signals: Rc<Signals>, daemon: Shared, origin: Origin, running: RingFile) {
+/// What the daemon runs with: the hosts and the scheme of the start, and the settings of the last reload. A life after
+/// a failure begins with it, too.
+pub(crate) type Running = Rc<RefCell<RingFile>>;
+
+/// Reloads at each SIGHUP.
+pub(crate) async fn reload_at(signals: Rc<Signals>, daemon: Shared, origin: Origin, running: Running) {
     loop {
         if let Err(e) = signals.next().await {
             return log::error!("cannot wait for SIGHUP any more: {e}");
         }
         notify::reloading();
-        reload(&mut daemon.borrow_mut(), &origin, &running);
+        reload(&mut daemon.borrow_mut(), &origin, &mut running.borrow_mut());
         notify::ready();
     }
 }
 
-fn reload(daemon: &mut Daemon, origin: &Origin, running: &RingFile) {
+fn reload(daemon: &mut Daemon, origin: &Origin, running: &mut RingFile) {
     let utc_seconds = daemon.clock.now().utc_seconds;
     let access = rotate::reopen(daemon);
     let error = daemon.reports.log.reopen();
@@ -63,10 +68,12 @@ fn report_reopened(daemon: &mut Daemon, utc_seconds: u64, name: &str, reopened: 
     }
 }
 
-fn apply(daemon: &mut Daemon, utc_seconds: u64, file: &RingFile, running: &RingFile) {
+fn apply(daemon: &mut Daemon, utc_seconds: u64, file: &RingFile, running: &mut RingFile) {
     daemon.access_log.configure(&file.log, utc_seconds);
     daemon.reports.log.configure(&file.log, utc_seconds);
     daemon.reconfigure(file);
+    running.settings = file.settings;
+    running.log.clone_from(&file.log);
     if file.hosts != running.hosts || file.scheme != running.scheme {
         let text = "RELOAD took the settings; the hosts or the scheme of the ring have changed, too, \
                     which needs a restart of every daemon";

@@ -5,6 +5,7 @@
 //! written. All of this blocks, for some milliseconds.
 
 use crate::daemon::Daemon;
+use crate::failure::Task;
 use pzog::Input;
 use std::io;
 
@@ -13,9 +14,7 @@ pub(crate) fn if_due(daemon: &mut Daemon) {
     let utc_seconds = daemon.clock.now().utc_seconds;
     if daemon.access_log.is_rotation_due(utc_seconds) {
         let rotated = switch(daemon, |daemon| daemon.access_log.rotate(utc_seconds));
-        if let Err(e) = rotated {
-            log::error!("{}: cannot rotate: {e}", daemon.access_log.path().display());
-        }
+        daemon.went(Task::Rotate, &rotated);
     }
 }
 

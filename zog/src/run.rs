@@ -8,7 +8,7 @@ use crate::daemon::{Daemon, Shared};
 use crate::error_log::ErrorLog;
 use crate::exit::{Exit, Failed};
 use crate::journal::{self, Found, Journal};
-use crate::reload::{self, Origin};
+use crate::reload::{self, Origin, Running};
 use crate::rt::{self, Async, Task, Timer};
 use crate::signals::Signals;
 use crate::{alarm, failure, listener, notify, rotate, state_dir, stop};
@@ -20,8 +20,9 @@ use rand::rngs::SysRng;
 use ringfile::{Host, RingFile};
 use rustix::fs::Mode;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use std::cell::RefCell;
 use std::io::{self, Write};
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -97,20 +98,23 @@ async fn live(origin: Origin, file: RingFile, me: HostIndex, dirs: Directories) 
     let stop_signals = Signals::stop().map_err(signal)?;
     // From here on: a SIGHUP that comes while the journal is read must not end the daemon.
     let reload_signals = Rc::new(Signals::reload().map_err(signal)?);
-    let host = &file.hosts[me.index()];
+    let running = Rc::new(RefCell::new(file));
     rt::spawn(notify::feed_watchdog());
     let mut pause = AGAIN_MIN;
-    let mut is_first = true;
+    let (mut is_first, mut is_ready) = (true, false);
     loop {
         // A port that is taken, or a disk, is waited for, but not against the will of whoever stops us.
-        let begun = async { begin(&file, me, host, &dirs, !is_first).await.map(Some) };
+        let file = running.borrow().clone();
+        let begun = async { begin(&file, me, &dirs, !is_first).await.map(Some) };
         let stopped = async { stop_signals.next().await.map(|()| None).map_err(signal) };
         match future::or(begun, stopped).await {
             Ok(None) => return Ok(()),
             Ok(Some(life)) => {
+                life.daemon.borrow_mut().turn(Input::Deadline);
+                is_ready |= life.announce(&file.hosts[me.index()].name, is_ready)?;
                 is_first = false;
                 let begun = Instant::now();
-                match life.run(&origin, &file, &stop_signals, &reload_signals).await? {
+                match life.run(&origin, &running, &stop_signals, &reload_signals).await? {
                     End::Stopped => return Ok(()),
                     End::Failed if begun.elapsed() > AGAIN_MAX => pause = AGAIN_MIN,
                     End::Failed => {}
@@ -135,6 +139,8 @@ async fn live(origin: Origin, file: RingFile, me: HostIndex, dirs: Directories) 
 struct Life {
     daemon: Shared,
     listeners: Vec<Task>,
+    /// What the ring port and the client port listen on.
+    addresses: [SocketAddr; 2],
 }
 
 /// How a life ends.
@@ -146,45 +152,59 @@ enum End {
 }
 
 /// Opens the ports, reads the journal, and sets the daemon going.
-async fn begin(
-    file: &RingFile,
-    me: HostIndex,
-    host: &Host,
-    dirs: &Directories,
-    is_doubted: bool,
-) -> Result<Life, Failed> {
-    let (ring, clients) = open_ports(host).await?;
-    let daemon = assemble(file, me, dirs, is_doubted)?;
-    announce(&host.name, &ring, &clients)
-        .map_err(|e| Failed::new(Exit::Io, format!("cannot write to standard output: {e}")))?;
-    notify::ready();
+async fn begin(file: &RingFile, me: HostIndex, dirs: &Directories, is_doubted: bool) -> Result<Life, Failed> {
+    let (ring, clients) = open_ports(&file.hosts[me.index()]).await?;
+    let address = |port: &Async<TcpListener>| {
+        let failed = |e| Failed::new(Exit::Io, format!("cannot tell what a port listens on: {e}"));
+        port.get_ref().local_addr().map_err(failed)
+    };
+    let addresses = [address(&ring)?, address(&clients)?];
+    let daemon = assemble(file, me, dirs, is_doubted).await?;
     let listeners = vec![
         rt::spawn(listener::accept(daemon.clone(), ring, Kind::Peer(None))),
         rt::spawn(listener::accept(daemon.clone(), clients, Kind::Client)),
     ];
-    Ok(Life { daemon, listeners })
+    Ok(Life { daemon, listeners, addresses })
 }
 
 impl Life {
+    /// Says that the host takes connections, unless its first turns have failed: once for a process on standard output,
+    /// for later lives in error.log.
+    fn announce(&self, name: &str, is_ready: bool) -> Result<bool, Failed> {
+        let [ring, clients] = self.addresses;
+        let mut daemon = self.daemon.borrow_mut();
+        if daemon.has_failed {
+            return Ok(false);
+        }
+        if is_ready {
+            let text = "BEGUN AGAIN with what the disk has: messages are taken";
+            daemon.tell(Severity::Warning, text);
+        } else {
+            print_ready(&format!("zog {name} ready ring={ring} clients={clients}\n"))
+                .map_err(|e| Failed::new(Exit::Io, format!("cannot write to standard output: {e}")))?;
+        }
+        notify::ready();
+        Ok(true)
+    }
+
     async fn run(
         self,
         origin: &Origin,
-        file: &RingFile,
+        running: &Running,
         stop_signals: &Signals,
         reload_signals: &Rc<Signals>,
     ) -> Result<End, Failed> {
         let signal = |e| Failed::new(Exit::Io, format!("cannot wait for signals: {e}"));
-        let Life { daemon, listeners } = self;
+        let Life { daemon, listeners, .. } = self;
         let mut tasks = vec![
             rt::spawn(alarm::watch(daemon.clone())),
             rt::spawn(reload::reload_at(
                 reload_signals.clone(),
                 daemon.clone(),
                 origin.clone(),
-                file.clone(),
+                running.clone(),
             )),
         ];
-        daemon.borrow_mut().turn(Input::Deadline);
         let stopped = async { stop_signals.next().await.map(|()| End::Stopped).map_err(signal) };
         let failed = async {
             failure::failed(daemon.clone()).await;
@@ -231,7 +251,13 @@ async fn open_ports(host: &Host) -> Result<(Async<TcpListener>, Async<TcpListene
     Ok((ring, clients))
 }
 
-fn assemble(file: &RingFile, me: HostIndex, dirs: &Directories, is_doubted: bool) -> Result<Shared, Failed> {
+/// Reads the journal and puts the daemon together.
+async fn assemble(
+    file: &RingFile,
+    me: HostIndex,
+    dirs: &Directories,
+    is_doubted: bool,
+) -> Result<Shared, Failed> {
     let logs = &dirs.logs;
     let opening = |e: io::Error| {
         Failed::new(
@@ -242,7 +268,12 @@ fn assemble(file: &RingFile, me: HostIndex, dirs: &Directories, is_doubted: bool
     let names = file.hosts.iter().map(|h| h.name.clone()).collect();
     let error_log = ErrorLog::open(logs, &file.log, names).map_err(opening)?;
     let journal_dir = dirs.state.join("journal");
-    let Found { recovered, findings } = journal::read_all(file, me, &journal_dir, logs, is_doubted)?;
+    let of_thread = (file.clone(), journal_dir.clone(), logs.clone());
+    let Found { recovered, findings } = rt::unblock(move || {
+        let (file, journal_dir, logs) = of_thread;
+        journal::read_all(&file, me, &journal_dir, &logs, is_doubted)
+    })
+    .await?;
     let (access_log, _) = AccessLog::open(logs, &file.log).map_err(opening)?;
     let node = Node::new(identity(file, me)?, file.settings, recovered);
     let daemon = Daemon::new(file, me, node, Journal::new(&journal_dir), access_log, error_log);
@@ -273,9 +304,8 @@ fn identity(file: &RingFile, me: HostIndex) -> Result<Identity, Failed> {
 }
 
 /// The one line on standard output.
-fn announce(name: &str, ring: &Async<TcpListener>, clients: &Async<TcpListener>) -> io::Result<()> {
-    let (ring, clients) = (ring.get_ref().local_addr()?, clients.get_ref().local_addr()?);
+fn print_ready(line: &str) -> io::Result<()> {
     let mut out = io::stdout().lock();
-    writeln!(out, "zog {name} ready ring={ring} clients={clients}")?;
+    out.write_all(line.as_bytes())?;
     out.flush()
 }

@@ -1,14 +1,16 @@
 //! What a journal says after a start: where every stream stands, which sessions are known, and what is missing in
 //! access.log.
 //!
-//! The oldest head gives the state before its segment; the records behind it are added in order, and every later
-//! head sets the state again. What is torn at the end of the last segment is cut: a new segment begins, and its
+//! Every head of a segment gives the state before it, so of most segments only that is read (`survey`). The records
+//! behind the first one that is read whole are added in order, and every later head sets the state again. What is torn at the end of the last segment is cut: a new segment begins, and its
 //! head says where the old one ended. What is damaged before that is passed over; messages that it held, and that
 //! access.log may lack, become holes of their streams, which are fetched again.
 
-use crate::event::{LogFile, Place};
+use crate::event::{LogFile, Place, Span};
+use crate::journal::frame::Frame;
 use crate::journal::record::{Line, Mark, StreamLine, lines};
 use crate::journal::scan::scan;
+use crate::journal::survey::{Chain, Head, Survey, Surveyed, check_host};
 use crate::journal::writer::{Entry, Segment};
 use crate::limits::INDEX_BYTES;
 use crate::ring::{HostIndex, Ring};
@@ -18,7 +20,7 @@ use crate::time::STAMP_LEN;
 use crate::wire::{Data, StreamName, named};
 use alloc::collections::VecDeque;
 use alloc::format;
-use alloc::string::{String, ToString};
+use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
 
@@ -47,17 +49,41 @@ impl fmt::Display for JournalError {
 
 impl core::error::Error for JournalError {}
 
+/// What the journal of this host says. `segments` are the numbers of those that are there, ascending. `read` takes the
+/// first bytes of a segment's file, so many or all that it has, in place of what is in its buffer, and returns the
+/// size of the file in bytes.
+///
+/// # Errors
+/// A segment cannot be read, or it is another host's: this one must not start with it.
+pub fn recover<E: From<JournalError>>(
+    ring: &Ring,
+    me: HostIndex,
+    segments: &[u64],
+    mut read: impl FnMut(u64, u32, &mut Vec<u8>) -> Result<u32, E>,
+) -> Result<Recovered, E> {
+    let Surveyed { heads, chain } = Survey { ring, me, segments, read: &mut read }.look()?;
+    let mut recovery = Recovery::new(ring, me, chain);
+    recovery.pass_over(&heads);
+    for number in &segments[heads.len().saturating_sub(1)..] {
+        let mut bytes = Vec::new();
+        read(*number, u32::MAX, &mut bytes)?;
+        recovery.segment(*number, bytes)?;
+    }
+    Ok(recovery.finish()?)
+}
+
 /// Reads a journal, segment by segment.
 #[derive(Debug)]
-pub struct Recovery {
+struct Recovery {
     ring: Ring,
     me: HostIndex,
+    chain: Chain,
     /// The segment given last: only the next one's head says where it ends.
     pending: Option<Pending>,
     state: Recovered,
     /// A head was read: what comes is to be added to it.
     has_base: bool,
-    /// The last damaged piece since the last head.
+    /// The last byte of what is damaged since the last head: what it held may have stood anywhere before it.
     damaged: Option<Place>,
     lost: Vec<Lost>,
     /// The segments taken so far, ascending.
@@ -128,6 +154,8 @@ pub struct Recovered {
     pub(crate) certain: Certain,
     pub(crate) running_seconds: u64,
     last_segment: Option<u64>,
+    /// All before this segment is on the disk.
+    proof: u64,
     unreadable: Vec<u64>,
     /// Segments that came after one that a crash has cut, or that were not begun.
     pub(crate) dead: Vec<u64>,
@@ -135,15 +163,14 @@ pub struct Recovered {
 }
 
 impl Recovery {
-    /// Begins to read the journal of this host.
-    #[must_use]
-    pub fn new(ring: &Ring, me: HostIndex) -> Recovery {
-        let mut state = Recovered::default();
+    fn new(ring: &Ring, me: HostIndex, chain: Chain) -> Recovery {
+        let mut state = Recovered { proof: chain.proof(), ..Recovered::default() };
         // The place of the stream of the life that begins.
         state.streams.set_own(Stream::new(StreamName { origin: me, addressee: None, incarnation: 0 }, ring));
         Recovery {
             ring: ring.clone(),
             me,
+            chain,
             pending: None,
             state,
             has_base: false,
@@ -154,13 +181,32 @@ impl Recovery {
         }
     }
 
+    /// The oldest segments, of which the heads suffice; the last head is that of the next segment.
+    fn pass_over(&mut self, heads: &[Head]) {
+        for (head, next) in heads.iter().zip(heads.iter().skip(1)) {
+            let mut journaled = Vec::new();
+            for (name, upto) in &head.journaled {
+                let Some(stream) = self.state.streams.open(*name, &self.ring) else { continue };
+                journaled.resize(self.state.streams.len() as usize, 0);
+                journaled[stream as usize] = *upto;
+            }
+            let Head { segment: number, size, running_seconds: begun, .. } = *head;
+            let end = next.before.map_or(0, |end| end.offset);
+            let place = Place { segment: number, offset: 0 };
+            self.state.segments.push_back(Segment { number, size, end, begun });
+            self.state.index.push_back(Entry { place, journaled: journaled.into() });
+            self.taken.push(number);
+        }
+    }
+
     /// The next segment: all bytes of its file. Segments come in ascending order of their numbers.
-    ///
-    /// # Errors
-    /// The journal is of another host: this one must not start with it.
-    pub fn segment(&mut self, number: u64, bytes: &[u8]) -> Result<(), JournalError> {
+    fn segment(&mut self, number: u64, bytes: Vec<u8>) -> Result<(), JournalError> {
         self.state.last_segment = Some(number);
-        let link = link(number, bytes);
+        if self.chain.leaves_out(number) {
+            self.drop_left_out(number, &bytes);
+            return Ok(());
+        }
+        let link = link(number, &bytes);
         self.drop_cut_off(link);
         let is_dead = |before: Place| self.state.dead.contains(&before.segment);
         let mut lives = !link.and_then(|link| link.before).is_some_and(is_dead);
@@ -174,7 +220,7 @@ impl Recovery {
             self.doubt(number, link);
             self.taken.push(number);
             let incarnation = link.map(|link| link.incarnation);
-            self.pending = Some(Pending { number, incarnation, bytes: bytes.to_vec() });
+            self.pending = Some(Pending { number, incarnation, bytes });
         } else {
             self.find(format!(
                 "TORN journal segment {number:016x}: the end of the one before was never written; dropped"
@@ -182,6 +228,17 @@ impl Recovery {
             self.state.dead.push(number);
         }
         Ok(())
+    }
+
+    /// A later segment that is certain goes on where an earlier one ended: this one was cut off by a crash, or was not
+    /// begun before that.
+    fn drop_left_out(&mut self, number: u64, bytes: &[u8]) {
+        self.state.dead.push(number);
+        if !scan(number, bytes, None).frames.is_empty() {
+            self.find(format!(
+                "TORN journal segment {number:016x}: it came behind what a crash had cut off; dropped"
+            ));
+        }
     }
 
     /// Remembers how it is before a segment whose predecessor is not the last one that was taken.
@@ -216,6 +273,9 @@ impl Recovery {
     /// Where a segment ends, if the next one tells that and it is certain: a crash may leave the next one's head and
     /// not the end of this one.
     fn end_of(&self, segment: &Pending, next: Option<Link>) -> Option<u32> {
+        if let Some(end) = self.chain.end_of(segment.number) {
+            return Some(end);
+        }
         let next = next?;
         let end = next.before.filter(|end| end.segment == segment.number)?.offset;
         let is_new_life = segment.incarnation.is_some_and(|life| life != next.incarnation);
@@ -223,11 +283,8 @@ impl Recovery {
         (is_new_life || next.is_proof || is_whole()).then_some(end)
     }
 
-    /// All segments were given. The driver brings them to the disk before it makes a node of this.
-    ///
-    /// # Errors
-    /// As [`Recovery::segment`].
-    pub fn finish(mut self) -> Result<Recovered, JournalError> {
+    /// All segments were given.
+    fn finish(mut self) -> Result<Recovered, JournalError> {
         if let Some(Pending { number, bytes, .. }) = self.pending.take() {
             self.read(number, &bytes, None)?;
         }
@@ -249,6 +306,9 @@ impl Recovery {
             ));
         }
         let mut damaged = scanned.damaged.iter().peekable();
+        if let Some(copy) = damaged.next_if(|span| lost_copy_of_head(span, &scanned.frames, bytes)) {
+            self.find_damage(number, copy.start, copy.end);
+        }
         for frame in &scanned.frames {
             while let Some(span) = damaged.next_if(|span| span.start < frame.offset) {
                 self.damage(number, span.start, span.end);
@@ -272,7 +332,11 @@ impl Recovery {
     }
 
     fn damage(&mut self, segment: u64, from: u32, to: u32) {
-        self.damaged = Some(Place { segment, offset: from });
+        self.damaged = Some(Place { segment, offset: to.saturating_sub(1) });
+        self.find_damage(segment, from, to);
+    }
+
+    fn find_damage(&mut self, segment: u64, from: u32, to: u32) {
         self.find(format!("DAMAGED journal segment {segment:016x}, offset {from} to {to}: passed over"));
     }
 
@@ -321,10 +385,7 @@ impl Recovery {
         running_seconds: u64,
         payload: &[u8],
     ) -> Result<(), JournalError> {
-        if host != self.ring.name(self.me).as_bytes() {
-            let host = String::from_utf8_lossy(host).to_string();
-            return Err(JournalError::OtherHost { segment: place.segment, host });
-        }
+        check_host(place.segment, host, &self.ring, self.me)?;
         self.has_base = true;
         self.state.running_seconds = self.state.running_seconds.max(running_seconds);
         self.state.sessions.begin_snapshot();
@@ -436,8 +497,8 @@ impl Recovered {
         self.mark.map(|mark| mark.log)
     }
 
-    /// The lines of access.log that a segment holds beyond the last mark. To be asked for all segments, ascending,
-    /// with the bytes that [`Recovery::segment`] was given.
+    /// The lines of access.log that a segment holds beyond the last mark. To be asked for all segments that are not
+    /// [`Recovered::is_logged`], ascending, with all their bytes.
     pub fn log_lines(&self, number: u64, bytes: &[u8], out: &mut Vec<u8>) {
         let from = self.mark.map_or(Place::default(), |mark| mark.place);
         if number < from.segment {
@@ -466,6 +527,13 @@ impl Recovered {
         self.mark.is_some_and(|mark| number < mark.place.segment)
     }
 
+    /// Segments from this number on may not be on the disk; those before it are, as a later one proves. The driver
+    /// brings them there before it makes a node of this.
+    #[must_use]
+    pub fn unproved(&self) -> u64 {
+        self.proof
+    }
+
     /// The number of the segment that is to be made ready before the node starts.
     #[must_use]
     pub fn first_segment(&self) -> u64 {
@@ -489,6 +557,15 @@ impl Recovered {
     pub fn unreadable(&self) -> &[u64] {
         &self.unreadable
     }
+}
+
+/// Whether what cannot be read is the first copy of a head of which the second one can: nothing is lost with it.
+fn lost_copy_of_head(span: &Span, frames: &[Frame], bytes: &[u8]) -> bool {
+    let is_head = |frame: &Frame| {
+        let first = lines(&bytes[frame.payload.range()]).next().and_then(Line::parse);
+        matches!(first, Some(Line::Head { .. }))
+    };
+    span.start == 0 && frames.first().is_some_and(|frame| frame.offset == span.end && is_head(frame))
 }
 
 fn link(number: u64, bytes: &[u8]) -> Option<Link> {
@@ -536,14 +613,17 @@ mod tests {
     #[test]
     fn what_a_crash_has_cut_off_does_not_count_though_all_before_it_was_released() {
         let ring = Ring::new(vec![String::from("MV"), String::from("PA")], Scheme::Receiver).unwrap();
-        let mut recovery = Recovery::new(&ring, HostIndex(0));
         // Segment 10 was cut at 80, so that 11 is dead; the next life has begun 12; then the power went while 10, which
         // nobody needed any more, and 11 were released.
         let cut = Place { segment: 10, offset: 80 };
         let end = Place { segment: 10, offset: 100 };
-        recovery.segment(11, &segment(&ring, 11, 1, end, 9)).unwrap();
-        recovery.segment(12, &segment(&ring, 12, 2, cut, 5)).unwrap();
-        let recovered = recovery.finish().unwrap();
+        let left = [segment(&ring, 11, 1, end, 9), segment(&ring, 12, 2, cut, 5)];
+        let read = |number, most: u32, into: &mut Vec<u8>| {
+            let bytes: &[u8] = &left[number as usize - 11];
+            *into = bytes[..bytes.len().min(most as usize)].to_vec();
+            Ok::<_, JournalError>(bytes.len() as u32)
+        };
+        let recovered = recover(&ring, HostIndex(0), &[11, 12], read).unwrap();
         assert_eq!(recovered.dead, [11]);
         assert_eq!(recovered.segments.iter().map(|s| s.number).collect::<Vec<_>>(), [12]);
         assert_eq!(recovered.streams.iter().map(|s| s.journaled).max(), Some(5));

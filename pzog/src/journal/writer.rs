@@ -19,6 +19,8 @@ pub(crate) struct Journal {
     /// How much of each stream stands before some places, ascending.
     index: VecDeque<Entry>,
     spare: Spare,
+    /// There was no room for it when it was asked for last.
+    no_room: bool,
     /// The record of this turn: its pieces, and where in `small` what is not a message of the input begins.
     pieces: Vec<Slice>,
     /// Its bytes so far.
@@ -91,6 +93,7 @@ impl Journal {
             segments,
             index,
             spare: Spare::Ready(size),
+            no_room: false,
             pieces: Vec::new(),
             bytes: 0,
             synced: end,
@@ -131,7 +134,7 @@ impl Journal {
     }
 
     pub(crate) fn has_no_room(&self) -> bool {
-        matches!(self.spare, Spare::NoRoom(_))
+        self.no_room
     }
 
     /// The place where what was written before the next segment ends.
@@ -280,6 +283,7 @@ impl Journal {
     pub(crate) fn prepared(&mut self, ok: bool, again: Time) {
         if let Spare::Asked(size) = self.spare {
             self.spare = if ok { Spare::Ready(size) } else { Spare::NoRoom(again) };
+            self.no_room = !ok;
         }
     }
 
@@ -314,12 +318,6 @@ impl Journal {
     pub(crate) fn find(&self, stream: u32, seq: u64) -> Place {
         let behind = self.index.partition_point(|e| e.of(stream) < seq);
         self.index.get(behind.saturating_sub(1)).map_or(self.end, |e| e.place)
-    }
-
-    /// The next place behind this one that the index knows.
-    pub(crate) fn next_known(&self, place: Place) -> Place {
-        let behind = self.index.partition_point(|e| e.place <= place);
-        self.index.get(behind).map_or(self.end, |e| e.place)
     }
 
     /// Where reading goes on at a place: at the head of the next segment where this one ends.

@@ -1,8 +1,9 @@
 //! What access.log has to say, and what a recovered journal makes of it.
 
 use crate::disk::Files;
-use pzog::journal::{Recovered, Recovery};
-use pzog::{HostIndex, LogFile, Ring, Scheme};
+use pzog::journal::{JournalError, Recovered};
+use pzog::{HostIndex, Identity, Input, LogFile, Node, Now, Outputs, Ring, Scheme, Settings, Time};
+use std::collections::BTreeSet;
 
 /// All lines of access.log, in whatever files, and what of them is certain.
 pub(crate) struct History {
@@ -71,14 +72,57 @@ pub(crate) fn ring() -> Ring {
 
 /// What a driver does with a journal at its start; returns what is to be appended to access.log.
 pub(crate) fn recover(files: &Files) -> (Recovered, Vec<u8>) {
-    let mut recovery = Recovery::new(&ring(), HostIndex(0));
-    for (number, bytes) in files {
-        recovery.segment(*number, bytes).expect("it is our own journal");
-    }
-    let recovered = recovery.finish().expect("it is our own journal");
+    let (recovered, lines, _) = read(files);
+    (recovered, lines)
+}
+
+/// The same, and of how many segments only the head was read.
+fn read(files: &Files) -> (Recovered, Vec<u8>, usize) {
+    let numbers: Vec<u64> = files.keys().copied().collect();
+    let mut whole = BTreeSet::new();
+    let read = |number, most, into: &mut Vec<u8>| {
+        let bytes = &files[&number];
+        into.clear();
+        into.extend_from_slice(&bytes[..bytes.len().min(most as usize)]);
+        if most == u32::MAX {
+            whole.insert(number);
+        }
+        Ok::<_, JournalError>(bytes.len() as u32)
+    };
+    let recovered = pzog::journal::recover(&ring(), HostIndex(0), &numbers, read);
+    let recovered = recovered.expect("it is our own journal");
     let mut lines = Vec::new();
     for (number, bytes) in files {
         recovered.log_lines(*number, bytes, &mut lines);
     }
-    (recovered, lines)
+    (recovered, lines, files.len() - whole.len())
+}
+
+/// Panics unless a start that reads what it must comes to the same as one that reads everything. Returns of how many
+/// segments it read the head alone.
+pub(crate) fn check_heads_suffice(files: &Files) -> usize {
+    let (recovered, lines, heads) = read(files);
+    if heads > 0 {
+        // A segment that no head names, before all others, makes it read everything.
+        let mut all = files.clone();
+        all.insert(0, vec![0; 512]);
+        let (whole, all_lines, none) = read(&all);
+        assert_eq!(none, 0, "all segments are read");
+        assert_eq!(lines.escape_ascii().to_string(), all_lines.escape_ascii().to_string());
+        assert_eq!(snapshot(recovered), snapshot(whole));
+    }
+    heads
+}
+
+/// All that a node says at the head of its first segment, with this recovered, line by line.
+fn snapshot(recovered: Recovered) -> Vec<String> {
+    let log = LogFile { device: 1, inode: 1, bytes: 0 };
+    let identity = Identity { ring: ring(), me: HostIndex(0), incarnation: u64::MAX, process: 1, seed: 1 };
+    let mut node = Node::new(identity, Settings::default(), recovered);
+    let mut out = Outputs::default();
+    node.handle(Now { mono: Time(1), utc_seconds: 1_795_229_502 }, Input::LogOpened { log }, &mut out);
+    let head = out.append.get(1).map(|head| out.bytes(*head, &[]).escape_ascii().to_string());
+    let mut lines: Vec<String> = head.expect("a head").split("\\r\\n").map(str::to_owned).collect();
+    lines.sort_unstable();
+    lines
 }

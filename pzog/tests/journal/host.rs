@@ -1,7 +1,7 @@
 //! One host: its node, its journal on a disk that loses its power, and its access.log.
 
 use crate::disk::{Disk, Event, Files, Write};
-use crate::history::{History, recover, ring};
+use crate::history::{History, check_heads_suffice, recover, ring};
 use crate::outside::{CLIENT, PEER};
 use pzog::time::Duration;
 use pzog::{HostIndex, Identity, Input, Node, Now, Outputs, Prepare, Read, Settings, Slice, Time};
@@ -12,12 +12,17 @@ use std::collections::VecDeque;
 /// Small, so that a journal has several and images are small.
 const SEGMENT_BYTES: u32 = 12 << 10;
 
+/// One of so many images is also read as a whole, which takes longer.
+const HEADS_EVERY: u64 = 16;
+
 /// Looks at what a loss of power would leave, at every moment.
 pub(crate) struct Looks {
     pub(crate) dice: SmallRng,
     /// As many images of one moment are looked at.
     pub(crate) max: u64,
     pub(crate) images: u64,
+    /// Segments of which the head was read alone, in all images.
+    pub(crate) heads: usize,
 }
 
 pub(crate) struct Host {
@@ -118,11 +123,13 @@ impl Host {
         self.history.certain = self.history.lines.len();
     }
 
-    /// Something that it waits for happens, but that access.log is brought to the disk.
-    pub(crate) fn go_on_unmarked(&mut self, now: Time, dice: &mut SmallRng) {
-        let marking = self.marking.take();
+    /// Something that it waits for happens, but that access.log, or the journal, is brought to the disk.
+    pub(crate) fn go_on_without(&mut self, now: Time, dice: &mut SmallRng, mark: bool, sync: bool) {
+        let marking = self.marking.take_if(|_| mark);
+        let syncing = self.syncing.take_if(|_| sync);
         self.go_on(now, dice);
         self.marking = self.marking.or(marking);
+        self.syncing = self.syncing.or(syncing);
     }
 
     /// Something that it waits for happens.
@@ -250,10 +257,17 @@ impl Host {
     }
 
     fn look(&mut self, torn: Option<(&Write, usize)>) {
-        let Looks { dice, max, images } = &mut self.looks;
+        let Looks { dice, max, images, heads } = &mut self.looks;
         if *max > 0 {
             let remains = self.disk.lost_power(torn);
-            *images += remains.each_image(dice, *max, |files| check_image(files, &self.history));
+            let mut at = *images;
+            *images += remains.each_image(dice, *max, |files| {
+                check_image(files, &self.history);
+                at += 1;
+                if at.is_multiple_of(HEADS_EVERY) {
+                    *heads += check_heads_suffice(files);
+                }
+            });
         }
     }
 }

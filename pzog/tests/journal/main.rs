@@ -5,6 +5,7 @@
 //! any one bit has changed, or whose end is missing.
 
 mod disk;
+mod heads;
 mod history;
 mod host;
 mod outside;

@@ -24,7 +24,7 @@ const HOSTS: [HostIndex; 2] = [HostIndex(0), HostIndex(1)];
 
 impl World {
     fn new(seed: u64, images_max: u64) -> World {
-        let looks = |max| Looks { dice: SmallRng::seed_from_u64(seed), max, images: 0 };
+        let looks = |max| Looks { dice: SmallRng::seed_from_u64(seed), max, images: 0, heads: 0 };
         let host = |me, life, max| Host::start(me, life, Files::new(), History::new(), looks(max));
         let mut world = World {
             dice: SmallRng::seed_from_u64(seed),
@@ -55,8 +55,8 @@ impl World {
         self.lives += 1;
         let files = self.hosts[0].disk.lost_power(None).any_image(&mut self.dice);
         let history = std::mem::replace(&mut self.hosts[0].history, History::new());
-        let Looks { max, images, .. } = self.hosts[0].looks;
-        let looks = Looks { dice: SmallRng::seed_from_u64(self.dice.random()), max, images };
+        let Looks { max, images, heads, .. } = self.hosts[0].looks;
+        let looks = Looks { dice: SmallRng::seed_from_u64(self.dice.random()), max, images, heads };
         self.hosts[0] = Host::start(HOSTS[0], self.lives, files, history, looks);
         self.disconnect(&[1]);
         self.begin(0);
@@ -154,8 +154,9 @@ impl World {
     }
 }
 
-/// A host lives through some losses of power, each at a moment of its own. Returns how many images were looked at.
-fn images_of_lives(seed: u64, images_max: u64) -> u64 {
+/// A host lives through some losses of power, each at a moment of its own. Returns how many images were looked at, and of
+/// how many segments in them the heads sufficed.
+fn images_of_lives(seed: u64, images_max: u64) -> (u64, usize) {
     println!("seed {seed}");
     let mut world = World::new(seed, images_max);
     for _life in 0..4 {
@@ -164,16 +165,18 @@ fn images_of_lives(seed: u64, images_max: u64) -> u64 {
         }
         world.lose_power();
     }
-    let images = world.hosts[0].looks.images;
+    let Looks { images, heads, .. } = world.hosts[0].looks;
     world.settle();
     world.check_all_is_there_once();
-    images
+    (images, heads)
 }
 
 #[test]
 fn no_loss_of_power_takes_what_is_certain_or_brings_what_never_was() {
-    let images: u64 = (0..6).map(|seed| images_of_lives(seed, 3)).sum();
+    let (images, heads) =
+        (0..6).map(|seed| images_of_lives(seed, 3)).fold((0, 0), |a, b| (a.0 + b.0, a.1 + b.1));
     assert!(images > 1000, "{images}");
+    assert!(heads > 100, "only of {heads} segments the head was read alone");
 }
 
 /// `scripts/crash-images` runs this.
@@ -184,7 +187,7 @@ fn crash_images() {
     let wanted: u64 = wanted.parse().expect("CRASH_IMAGES is a number");
     let (mut images, mut seeds) = (0, 0);
     while images < wanted {
-        images += images_of_lives(seeds, 1 << 12);
+        images += images_of_lives(seeds, 1 << 12).0;
         seeds += 1;
     }
     println!("{images} images of what a loss of power may leave, of {} lives: none was wrong", 5 * seeds);

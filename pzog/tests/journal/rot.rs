@@ -23,7 +23,7 @@ impl Journal {
     fn write() -> Journal {
         let mut dice = SmallRng::seed_from_u64(64);
         let mut client = Client::new("a");
-        let looks = Looks { dice: SmallRng::seed_from_u64(0), max: 0, images: 0 };
+        let looks = Looks { dice: SmallRng::seed_from_u64(0), max: 0, images: 0, heads: 0 };
         let mut host = Host::start(HostIndex(0), 1, Files::new(), History::new(), looks);
         let mut now = Time(1);
         host.begin(now);
@@ -31,7 +31,7 @@ impl Journal {
         while host.disk.now().values().map(Vec::len).sum::<usize>() < 64 << 10 {
             now = Time(now.0 + 10_000);
             host.hear_client(now, &client.say(&mut dice));
-            host.go_on_unmarked(now, &mut dice);
+            host.go_on_without(now, &mut dice, true, false);
         }
         let lines = host.history.lines;
         let count = lines.iter().filter(|b| **b == b'\n').count() as u64;
@@ -116,6 +116,7 @@ fn a_rotten_bit_or_a_missing_end_is_never_taken_for_something_else() {
     let journal = Journal::write();
     let mut files = journal.files.clone();
     let mut dice = SmallRng::seed_from_u64(1);
+    (0..300).step_by(13).for_each(|at| journal.check_end(at));
     for _ in 0..100 {
         journal.check_bit(&mut files, dice.random_range(0..journal.bytes() * 8));
         journal.check_end(dice.random_range(0..journal.bytes()));

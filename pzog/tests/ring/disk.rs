@@ -1,6 +1,6 @@
 //! The disk of a host: its journal and its access.log, as written and as they would be after a loss of power.
 
-use pzog::journal::Recovery;
+use pzog::journal::JournalError;
 use pzog::{HostIndex, LogFile, Place, Ring};
 use std::collections::BTreeMap;
 
@@ -118,11 +118,14 @@ impl Disk {
 
     /// What a driver does at the start. Returns what was recovered, and what error.log is told.
     pub(crate) fn recover(&mut self, ring: &Ring, me: HostIndex, size: u32) -> pzog::journal::Recovered {
-        let mut recovery = Recovery::new(ring, me);
-        for (number, bytes) in &self.written.journal {
-            recovery.segment(*number, bytes).expect("the journal is this host's");
-        }
-        let recovered = recovery.finish().expect("the journal is this host's");
+        let numbers: Vec<u64> = self.written.journal.keys().copied().collect();
+        let read = |number, most, into: &mut Vec<u8>| {
+            let bytes = &self.written.journal[&number];
+            into.clear();
+            into.extend_from_slice(&bytes[..bytes.len().min(most as usize)]);
+            Ok::<_, JournalError>(bytes.len() as u32)
+        };
+        let recovered = pzog::journal::recover(ring, me, &numbers, read).expect("the journal is this host's");
         if let Some(log) = recovered.log() {
             assert!(self.written.log.len() as u64 >= log.bytes, "access.log is shorter than it was marked");
             self.written.log.truncate(log.bytes as usize);

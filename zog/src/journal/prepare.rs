@@ -33,6 +33,14 @@ fn create(path: &Path, bytes: u32) -> io::Result<()> {
     })
 }
 
+/// Removes what a prepare, or writing anew, left unfinished when the process ended in the middle of it.
+pub(super) fn remove_unfinished(dir: &Path) -> io::Result<()> {
+    for path in with_extension(dir, "new")? {
+        fs::remove_file(path)?;
+    }
+    Ok(())
+}
+
 fn spare_of(dir: &Path, bytes: u32) -> io::Result<Option<PathBuf>> {
     let is_fit = |path: &PathBuf| path.metadata().is_ok_and(|m| m.len() == u64::from(bytes));
     Ok(spares(dir)?.into_iter().find(is_fit))
@@ -40,12 +48,16 @@ fn spare_of(dir: &Path, bytes: u32) -> io::Result<Option<PathBuf>> {
 
 /// The files that wait to be used again.
 pub(super) fn spares(dir: &Path) -> io::Result<Vec<PathBuf>> {
-    let mut spares = Vec::new();
+    with_extension(dir, "spare")
+}
+
+fn with_extension(dir: &Path, extension: &str) -> io::Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
     for entry in fs::read_dir(dir)? {
         let path = entry?.path();
-        if path.extension().is_some_and(|e| e == "spare") {
-            spares.push(path);
+        if path.extension().is_some_and(|e| e == extension) {
+            found.push(path);
         }
     }
-    Ok(spares)
+    Ok(found)
 }

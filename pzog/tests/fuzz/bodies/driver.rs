@@ -1,6 +1,6 @@
 //! One node of a ring of three and all that it wants done, carried out at once or when the test says so.
 
-use pzog::journal::{Recovered, Recovery};
+use pzog::journal::{JournalError, Recovered};
 use pzog::{
     ConnId, HostIndex, Identity, Input, LogFile, Node, Now, Outputs, Prepare, Read, Ring, Scheme, Settings,
     Slice, Time,
@@ -36,11 +36,14 @@ pub(super) fn ring() -> Ring {
 
 /// What is recovered, and what access.log lacks; none if it is another host's journal.
 pub(super) fn recover(files: &Files) -> Option<(Recovered, Vec<u8>)> {
-    let mut recovery = Recovery::new(&ring(), HostIndex(0));
-    for (number, bytes) in files {
-        recovery.segment(*number, bytes).ok()?;
-    }
-    let recovered = recovery.finish().ok()?;
+    let numbers: Vec<u64> = files.keys().copied().collect();
+    let read = |number, most, into: &mut Vec<u8>| {
+        let bytes: &Vec<u8> = &files[&number];
+        into.clear();
+        into.extend_from_slice(&bytes[..bytes.len().min(most as usize)]);
+        Ok::<_, JournalError>(bytes.len() as u32)
+    };
+    let recovered = pzog::journal::recover(&ring(), HostIndex(0), &numbers, read).ok()?;
     let mut lines = Vec::new();
     files.iter().for_each(|(number, bytes)| recovered.log_lines(*number, bytes, &mut lines));
     Some((recovered, lines))
