@@ -3,6 +3,7 @@
 # shellcheck shell=bash
 
 declare -A machine_of=() # the first process of each, by name
+machine_jobs=()          # and what waits for its end
 machines_dir=$(mktemp -d "${TMPDIR:-/tmp}/zog-machines.XXXXXX")
 machines_group=
 
@@ -63,6 +64,7 @@ start_machine() {
         unshare --mount --uts --ipc --pid --cgroup --fork --kill-child bash "$dir/first_process" \
         >"$dir.console" 2>&1 &
     outside=$!
+    machine_jobs+=("$outside")
     until machine_of[$name]=$(pgrep --parent "$outside"); do
         ((SECONDS < deadline)) || die "the machine $name does not begin: $(cat "$dir.console")"
         sleep 0.05 # between two looks
@@ -81,7 +83,7 @@ inside() { nsenter --target "${machine_of[$1]}" --mount --net --uts --ipc --pid 
 end_machines() {
     local name deadline=$((SECONDS + 10))
     for name in "${!machine_of[@]}"; do kill -KILL "${machine_of[$name]}" || true; done
-    wait
+    ((${#machine_jobs[@]} == 0)) || wait "${machine_jobs[@]}" || true # killed, as it should be
     rm -rf "$machines_dir"
     # Groups of processes that are just ending cannot be removed yet.
     until [[ ! -d $machines_group ]] || find "$machines_group" -depth -type d -exec rmdir {} + 2>/dev/null; do
