@@ -3,7 +3,7 @@
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
-/// Carries out `body`; callgrind counts while this function runs. Its name stands in [`crate::callgrind::COUNTED`].
+/// Carries out `body`; callgrind counts while this function runs. `callgrind.rs` has its name.
 #[inline(never)]
 fn counted_from_here<R>(body: impl FnOnce() -> R) -> R {
     black_box(body()) // so that it is a call, not a jump out of this function
