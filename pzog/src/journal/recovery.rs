@@ -253,8 +253,7 @@ impl Recovery {
     /// Whether a segment begins with less than those that were taken have. They are not of its past, then, but left
     /// from one that a crash has cut off, though all that lived beside them was released since.
     fn is_contradicted_by(&mut self, number: u64, bytes: &[u8]) -> bool {
-        let mut told = Vec::new();
-        told.resize(self.state.streams.len() as usize, 0);
+        let mut told = alloc::vec![0; self.state.streams.len() as usize];
         for line in head_lines(number, bytes) {
             if let Some(Line::Stream(line)) = Line::parse(line)
                 && let Some(stream) = self.open(line.name)
