@@ -61,7 +61,8 @@ impl Growth<'_> {
         let plan = args.plan()?;
         let program = args.zog()?;
         ensure!(program.is_file(), "there is no {}", program.display());
-        let provenance = Provenance::of(&plan.dir, "scripts/bench growth".to_owned())?;
+        let typed: Vec<String> = std::env::args().skip(1).collect();
+        let provenance = Provenance::of(&plan.dir, format!("scripts/bench {}", typed.join(" ")))?;
         let path = plan.dir.join(format!("growth-{}.jsonl", date("+%Y%m%dT%H%M%S")?));
         let file = Records::create(&path, &provenance)?;
         eprintln!("records: {}", path.display());
@@ -121,7 +122,7 @@ impl Growth<'_> {
         done.map_or_else(|e| self.keep(series, last, 0, busy_cores, Err(e)), Ok)
     }
 
-    /// Millions of messages, or as many tenths of it.
+    /// So many millions of messages, or a tenth of it.
     fn messages(&self, millions: u32) -> u32 {
         millions * 1_000_000 / self.part()
     }

@@ -11,8 +11,9 @@ use crate::site::{NODES, Site};
 use crate::systems::System;
 use anyhow::{Result, ensure};
 use nix::sys::signal::Signal;
-use rustix::fs::statvfs;
+use rustix::fs::{statvfs, sync};
 use std::path::Path;
+use std::thread;
 use std::time::{Duration, Instant};
 
 /// Takes what was measured with so many messages.
@@ -53,8 +54,8 @@ pub fn memory(system: &dyn System, steps: &[u32], plan: &Plan, told: &mut Told) 
     Ok(())
 }
 
-/// A ring of two hosts of which one was never there, so that the other keeps all. At each step it is stopped in order
-/// and started some times.
+/// A ring of two hosts of which one was never there, so that the other keeps all. At each step it comes to rest, and is
+/// stopped in order and started some times.
 pub fn journals(system: &dyn System, steps: &[u32], plan: &Plan, told: &mut Told) -> Result<()> {
     let site = Site::prepare(&plan.dir.join("run"), 2)?;
     let mut fleet = Fleet::new(system, &site, SIZE);
@@ -63,6 +64,7 @@ pub fn journals(system: &dyn System, steps: &[u32], plan: &Plan, told: &mut Told
     for (step, sent) in steps.iter().zip(parts(steps)) {
         must_have_room(site.dir(), sent)?;
         flood.go_on(sent, |_| Ok(()))?;
+        come_to_rest();
         for _ in 0..STARTS {
             flood.fleet.end(0, Signal::SIGTERM)?;
             let start_s = Some(flood.fleet.launch(0)?.as_secs_f64());
@@ -72,6 +74,13 @@ pub fn journals(system: &dyn System, steps: &[u32], plan: &Plan, told: &mut Told
     }
     drop(flood);
     site.clear()
+}
+
+/// Brings everything to the disk, and lets the daemon note that: no start can spare what a flood left behind the last
+/// mark, and how much that is depends on the disk alone.
+fn come_to_rest() {
+    sync();
+    thread::sleep(Duration::from_secs(3)); // there is a mark each second
 }
 
 fn mib(kib: u64) -> f64 {
