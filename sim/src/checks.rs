@@ -23,7 +23,7 @@ pub(crate) enum Kind {
     /// All hosts, with this time, and at most once however often it is said.
     Numbered([u8; STAMP_LEN]),
     /// Hosts with their bits set.
-    Only(u32),
+    Only(u64),
 }
 
 /// What a client said.
@@ -195,8 +195,8 @@ impl Checks {
     }
 
     /// Whether a host or its copy is meant, whichever of them this is: nobody else can tell them apart.
-    fn is_one_of_twins(&self, place: u8, hosts: u32) -> bool {
-        let twins = 1 << ORIGINAL | 1 << self.ring;
+    fn is_one_of_twins(&self, place: u8, hosts: u64) -> bool {
+        let twins = 1 << ORIGINAL | 1_u64 << self.ring;
         self.hosts.len() > self.ring && twins & 1 << place != 0 && twins & hosts != 0
     }
 
@@ -380,7 +380,7 @@ impl Checks {
     fn addressees(&self, message: &Message) -> impl Iterator<Item = usize> {
         let hosts = match message.said.kind {
             Kind::Only(hosts) => hosts,
-            Kind::All | Kind::Numbered(_) => u32::MAX,
+            Kind::All | Kind::Numbered(_) => u64::MAX,
         };
         let since = message.said.at;
         let is_meant = move |place: &usize| {

@@ -3,6 +3,7 @@
 
 use crate::event::{Event, MILLI, Process};
 use crate::host::Ending;
+use crate::network::Port;
 use crate::world::World;
 use pzog::{ConnId, Input, Outputs, Place, Prepare, Severity, Slice, Source};
 
@@ -22,7 +23,7 @@ impl World {
                 let read_again = out.read_clients && !host.reads_clients;
                 host.reads_clients = out.read_clients;
                 if read_again {
-                    self.unpark(|c| c.port == crate::network::Port::Clients && c.hosts[0] == place);
+                    self.unpark(|c| c.port == Port::Clients && c.hosts[0] == place);
                 }
                 self.arm_wake(place);
             }
@@ -183,6 +184,11 @@ impl World {
                 let line = line.strip_suffix(b"\r").unwrap_or(line);
                 self.trace.note(self.now, || format!("{name} → {to}  {}", String::from_utf8_lossy(line)));
             }
+        }
+        if let Some(traffic) = self.traffic.get_mut(usize::from(place))
+            && self.connections[side.connection as usize].port == Port::Ring
+        {
+            traffic.add(bytes);
         }
         self.trace.add(u64::from(side.connection));
         self.write(side.other(), bytes);
