@@ -141,7 +141,8 @@ impl Node {
             Way::ByRelay { .. } => link.path.direct.then_some(0),
             Way::Direct { wrapping, charge: Some(charge) } => {
                 let charge = self.ring.peer(self.me, charge);
-                Some(if self.links[charge.index()].path.direct { 0 } else { wrapping })
+                let agrees = link.up.is_some_and(|up| up.agrees);
+                Some(if self.links[charge.index()].path.direct || !agrees { 0 } else { wrapping })
             }
             Way::Direct { wrapping, charge: None } => Some(wrapping),
         }
@@ -202,6 +203,7 @@ impl Node {
             self.feed_own(now, host, own, lines, out);
         }
         self.tell_head(now);
+        self.sums.own_goes_on(now);
     }
 
     /// Begins to serve a host our own stream directly.
