@@ -242,12 +242,23 @@ impl Node {
         text::check(text).map_err(Refusal::Text)?;
         // Only what is right opens a stream.
         let opened = match name {
+            Some(name) if !self.may_send(peer, name) => return Err(Refusal::NotAsked),
             Some(name) => self.streams.open(name, &self.ring),
             None => peer.last_stream,
         };
         peer.last_stream = opened;
         let stream = opened.ok_or(Refusal::Malformed)?;
         Ok(Found { stream, data, text })
+    }
+
+    /// Whether a peer has any business with the messages of a stream. One whose ring differs may be the relay of an origin
+    /// by its own.
+    fn may_send(&self, peer: &Peer, name: StreamName) -> bool {
+        let Some(host) = peer.host else { return false };
+        let relays = || self.relays.get(name.origin.index()).is_some_and(|relay| *relay == Some(host));
+        let was_asked =
+            || self.streams.find(name).is_some_and(|s| self.streams.get(s).asked >> host.0 & 1 == 1);
+        name.origin == host || (name.addressee.is_none() && relays()) || was_asked() || !peer.agrees
     }
 
     /// The name of a data line's stream, and what stands behind its dot.

@@ -247,7 +247,10 @@ impl Node {
                     if !self.has_room {
                         return self.refuse_peer_line(conn, Refusal::JournalFull, line, out);
                     }
-                    self.take_wrapped(wrapping - b'0', &stamp, text, Level::Journaled, out);
+                    let taken = self.take_wrapped(wrapping - b'0', &stamp, text, Level::Journaled, out);
+                    if let Err(refusal) = taken {
+                        return self.refuse_peer_line(conn, refusal, line, out);
+                    }
                     let ok = out.put_bytes(&[b"OK\r\n"]);
                     out.answer.push((conn, ok)); // once it is logged
                 }

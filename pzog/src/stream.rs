@@ -45,6 +45,8 @@ pub(crate) struct Stream {
     pub(crate) named: bool,
     /// As a later incarnation names it, it goes so far.
     pub(crate) needed: u64,
+    /// Hosts that were asked for it since they were linked, one bit each.
+    pub(crate) asked: u64,
     /// Hosts that are served this stream, one bit each.
     pub(crate) fed: u64,
     /// How this host gets what it lacks of it.
@@ -98,6 +100,7 @@ impl Stream {
             urgent: 0,
             named: false,
             needed: 0,
+            asked: 0,
             fed: 0,
             want: Want::default(),
             due: false,

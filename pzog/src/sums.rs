@@ -214,7 +214,7 @@ impl Node {
         let Some((name, numbers, key, sum)) = told.filter(|(name, ..)| Some(name.origin) == host) else {
             return self.refuse_peer_line(conn, Refusal::Malformed, line, out);
         };
-        let Some(stream) = self.streams.find(name) else { return };
+        let Some(stream) = self.streams.open(name, &self.ring) else { return };
         let is_here = self.streams.get(stream).lacking() > numbers.to;
         let due = if is_here { now } else { now + SUM_WAIT };
         self.add_job(Job::new(Purpose::Compare(sum), stream, numbers, key, due));

@@ -555,7 +555,14 @@ mod tests {
     #[test]
     fn hello_comes_back_as_it_was_written() {
         let revisions = Revisions { min: 1, max: 4 };
-        let hello = Hello { meant: b"PA", speaker: b"MV", incarnation: 0xab, process: 7, digest: u64::MAX, revisions };
+        let hello = Hello {
+            meant: b"PA",
+            speaker: b"MV",
+            incarnation: 0xab,
+            process: 7,
+            digest: u64::MAX,
+            revisions,
+        };
         let mut out = Vec::new();
         hello.put("HELLO", &mut out);
         let text = "HELLO org.xlattice.pzog/2.0 PA MV 00000000000000ab 7 ffffffffffffffff\r\n";

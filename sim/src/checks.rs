@@ -127,11 +127,14 @@ impl Checks {
 
     /// Whether all that a host published is on the disk of every host that stays.
     pub(crate) fn is_everywhere(&self, place: u8) -> bool {
-        let is_its = |message: &Message| message.published > 0 && message.origin.0 == place
-            || matches!(message.said.kind, Kind::Only(hosts) if hosts & 1 << place != 0);
+        let is_its = |message: &Message| {
+            message.published > 0 && message.origin.0 == place
+                || matches!(message.said.kind, Kind::Only(hosts) if hosts & 1 << place != 0)
+        };
         let is_here = |id: usize| self.hosts[usize::from(place)].has[id] > Has::Not;
         let is_there = |id: usize, message: &Message| {
-            self.addressees(message).all(|to| self.newcomers & 1 << to != 0 || self.hosts[to].has[id] == Has::Synced)
+            self.addressees(message)
+                .all(|to| self.newcomers & 1 << to != 0 || self.hosts[to].has[id] == Has::Synced)
         };
         self.messages.iter().enumerate().all(|(id, m)| !is_its(m) || !is_here(id) || is_there(id, m))
     }
@@ -150,7 +153,15 @@ impl Checks {
             Kind::All | Kind::Only(_) => None,
         };
         let (answered, origin) = (None, (0, 0, 0));
-        self.messages.push(Message { said, stamp, answered, origin, published: 0, owed: 0, is_orphan: false });
+        self.messages.push(Message {
+            said,
+            stamp,
+            answered,
+            origin,
+            published: 0,
+            owed: 0,
+            is_orphan: false,
+        });
         self.hosts.iter_mut().for_each(|host| host.has.push(Has::Not));
         self.messages.len() as u32 - 1
     }

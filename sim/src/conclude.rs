@@ -64,7 +64,8 @@ impl World {
             self.checks.fail(self.now, "clients wait for answers without end".to_owned());
         }
         if is_late && !self.all_run() {
-            self.checks.fail(self.now, "a host does not start, or the change of the ring does not end".to_owned());
+            self.checks
+                .fail(self.now, "a host does not start, or the change of the ring does not end".to_owned());
         }
         self.check_accounts();
         self.check_lines();

@@ -135,7 +135,8 @@ impl World {
 
     /// The next host gets its new ring.toml.
     pub(crate) fn take_turn(&mut self) {
-        let (Some(rollout), Some(place)) = (self.scenario.rollout.clone(), self.rollout.turns.last().copied())
+        let (Some(rollout), Some(place)) =
+            (self.scenario.rollout.clone(), self.rollout.turns.last().copied())
         else {
             return;
         };
