@@ -136,6 +136,9 @@ impl Node {
             self.streams.get_mut(stream).want.let_go = true;
             return Ok(()); // what does not fit now is asked for again when it does
         }
+        if let Some(host) = peer.host {
+            self.came_by_plan(host, stream, data.seq, out);
+        }
         match self.streams.get(stream).arrival(data.seq) {
             Arrival::Next if !self.may_begin(now, stream, &data, out)? => return Ok(()),
             Arrival::Next => {}
@@ -255,7 +258,7 @@ impl Node {
     /// by its own.
     fn may_send(&self, peer: &Peer, name: StreamName) -> bool {
         let Some(host) = peer.host else { return false };
-        let relays = || self.relays.get(name.origin.index()).is_some_and(|relay| *relay == Some(host));
+        let relays = || self.relay_of(name.origin) == Some(host);
         let was_asked =
             || self.streams.find(name).is_some_and(|s| self.streams.get(s).asked >> host.0 & 1 == 1);
         name.origin == host || (name.addressee.is_none() && relays()) || was_asked() || !peer.agrees

@@ -9,7 +9,7 @@ use crate::journal::writer::Journal;
 use crate::limits::{LINE_GROWTH, STOP, SYNC_WITHIN};
 use crate::link::Link;
 use crate::peer::{Peer, Phase};
-use crate::relay::{Way, relay_between, ways};
+use crate::relay::{Way, ways};
 use crate::ring::{HostIndex, Ring};
 use crate::session::{Sessions, Token};
 use crate::settings::Settings;
@@ -71,8 +71,6 @@ pub struct Node {
     pub(crate) rng: SmallRng,
     /// The way to each host, by its index, while all is well; the own entry has no meaning.
     pub(crate) ways: Vec<Way>,
-    /// By whom this host gets the messages of each origin while all is well, if not from itself.
-    pub(crate) relays: Vec<Option<HostIndex>>,
     pub(crate) links: Vec<Link>,
     pub(crate) clients: Slots<Client>,
     pub(crate) peers: Slots<Peer>,
@@ -206,7 +204,6 @@ impl Node {
             repair_at: None,
             links: ring.hosts().map(|_| Link::default()).collect(),
             ways: ways_by_host,
-            relays: ring.hosts().map(|origin| relay_between(&ring, origin, me)).collect(),
             clients: Slots::default(),
             peers: Slots::default(),
             sessions,

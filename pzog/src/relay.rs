@@ -63,15 +63,6 @@ pub(crate) fn ways(ring: &Ring) -> Vec<Way> {
     ways
 }
 
-/// The host that passes on an origin's messages to another one while all is well.
-pub(crate) fn relay_between(ring: &Ring, origin: HostIndex, to: HostIndex) -> Option<HostIndex> {
-    let offset = (to.index() + ring.len() - origin.index()) % ring.len();
-    match ways(ring).get(offset.checked_sub(1)?)? {
-        Way::ByRelay { relay } => Some(ring.peer(origin, *relay)),
-        Way::Direct { .. } => None,
-    }
-}
-
 /// To whom a peer's message goes on, by its wrapping (`1` or `2`).
 pub(crate) fn next_hop(ring: &Ring, receiver: HostIndex, origin: HostIndex, wrapping: u8) -> HostIndex {
     let wrapping = usize::from(wrapping);
@@ -138,8 +129,6 @@ mod tests {
                         ring.peer(HostIndex(0), charge)
                     );
                     assert_eq!(ways(&ring)[charge - 1], Way::ByRelay { relay: i + 1 });
-                    let to = ring.peer(HostIndex(0), charge);
-                    assert_eq!(relay_between(&ring, HostIndex(0), to), Some(relay));
                 }
             }
         }

@@ -565,7 +565,7 @@ mod tests {
         };
         let mut out = Vec::new();
         hello.put("HELLO", &mut out);
-        let text = "HELLO org.xlattice.pzog/2.0 PA MV 00000000000000ab 7 ffffffffffffffff\r\n";
+        let text = "HELLO org.xlattice.pzog/2.4 PA MV 00000000000000ab 7 ffffffffffffffff min=1\r\n";
         assert_eq!(String::from_utf8(out).unwrap(), text);
         let rest = &text.as_bytes()[6..text.len() - 2];
         assert_eq!(HelloForm::parse(rest), HelloForm::Current(hello));
@@ -574,6 +574,19 @@ mod tests {
         for bad in ["", "MV PA", "org.xlattice.pzog/2.0", "org.xlattice.pzog/2.0 PA MV ab 7 ff", "M:V"] {
             assert_eq!(HelloForm::parse(bad.as_bytes()), HelloForm::Malformed, "{bad:?}");
         }
+    }
+
+    #[test]
+    fn the_newest_revision_that_both_know_is_spoken() {
+        let common = |[a, b]: [u64; 2], [c, d]: [u64; 2]| {
+            let (one, other) = (Revisions { min: a, max: b }, Revisions { min: c, max: d });
+            assert_eq!(one.common(other), other.common(one));
+            one.common(other)
+        };
+        assert_eq!(common([0, 1], [0, 0]), Some(0));
+        assert_eq!(common([0, 1], [1, 7]), Some(1));
+        assert_eq!(common([2, 4], [3, 3]), Some(3));
+        assert_eq!(common([0, 1], [2, 3]), None);
     }
 
     #[test]

@@ -656,4 +656,25 @@ mod tests {
         assert_eq!(recovered.segments.iter().map(|s| s.number).collect::<Vec<_>>(), [12]);
         assert_eq!(recovered.streams.iter().map(|s| s.journaled).max(), Some(5));
     }
+
+    #[test]
+    fn hosts_that_ring_toml_does_not_name_are_told_once() {
+        let ring = |names: &[&str]| {
+            Ring::new(names.iter().map(|name| String::from(*name)).collect(), Scheme::Receiver).unwrap()
+        };
+        let before = Place { segment: 10, offset: 100 };
+        let segment = segment(&ring(&["MV", "PA"]), 11, 1, before, 9);
+        let recovered = |ring: &Ring| {
+            let read = |_, most: u32, into: &mut Vec<u8>| {
+                *into = segment[..segment.len().min(most as usize)].to_vec();
+                Ok::<_, JournalError>(segment.len() as u32)
+            };
+            recover(ring, HostIndex(0), &[11], read).unwrap().findings
+        };
+        assert_eq!(recovered(&ring(&["MV", "PA"])), [""; 0]);
+        let retired = ring(&["MV"]).with_retired(vec![String::from("PA")]).unwrap();
+        assert_eq!(recovered(&retired), [""; 0]);
+        let found = recovered(&ring(&["MV", "LA"]));
+        assert!(found.len() == 1 && found[0].starts_with("UNKNOWN HOST PA: "), "{found:?}");
+    }
 }
