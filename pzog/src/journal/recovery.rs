@@ -18,7 +18,7 @@ use crate::session::{At, Sessions, content};
 use crate::stream::{Arrival, Numbers, Stream, Streams};
 use crate::time::STAMP_LEN;
 use crate::wire::{Data, StreamName, named};
-use alloc::collections::VecDeque;
+use alloc::collections::{BTreeSet, VecDeque};
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -90,6 +90,8 @@ struct Recovery {
     taken: Vec<u64>,
     /// How it was before segments were taken that may turn out to be left from before a crash.
     doubts: Vec<Doubt>,
+    /// Hosts that are not in ring.toml.
+    strangers: BTreeSet<String>,
 }
 
 /// A segment was taken though the one before it is not there. Where the head of a later life names an older segment
@@ -153,6 +155,8 @@ pub struct Recovered {
     pub(crate) mark: Option<Mark>,
     pub(crate) certain: Certain,
     pub(crate) running_seconds: u64,
+    /// Its host has not yet heard all others since the journal began.
+    is_young: bool,
     last_segment: Option<u64>,
     /// All before this segment is on the disk.
     proof: u64,
@@ -176,6 +180,7 @@ impl Recovery {
             lost: Vec::new(),
             taken: Vec::new(),
             doubts: Vec::new(),
+            strangers: BTreeSet::new(),
         }
     }
 
@@ -428,6 +433,7 @@ impl Recovery {
         check_host(place.segment, host, &self.ring, self.me)?;
         self.has_base = true;
         self.state.running_seconds = self.state.running_seconds.max(running_seconds);
+        self.state.is_young = false;
         self.state.sessions.begin_snapshot();
         self.lines(place, payload);
         self.state.sessions.end_snapshot();
@@ -450,6 +456,7 @@ impl Recovery {
     fn line(&mut self, place: Place, line: Line<'_>) {
         match line {
             Line::Head { .. } | Line::End(_) => {}
+            Line::Fresh => self.state.is_young = !planted!(YouthForgotten),
             Line::Stream(line) => self.stream(place, &line),
             Line::Session { token, idle_seconds, known } => {
                 let used = self.state.running_seconds.saturating_sub(idle_seconds);
@@ -474,7 +481,23 @@ impl Recovery {
     fn open(&mut self, name: &[u8]) -> Option<u32> {
         match StreamName::parse(name, &self.ring) {
             Ok(name) => self.state.streams.open(name, &self.ring),
-            Err(_) => None, // of a host that is not in ring.toml any more
+            Err(_) => {
+                self.find_stranger(name);
+                None
+            }
+        }
+    }
+
+    /// A stream of a host that is not in ring.toml: told once for each.
+    fn find_stranger(&mut self, name: &[u8]) {
+        let end = name.iter().position(|b| matches!(b, b'>' | b'/')).unwrap_or(name.len());
+        let host = String::from_utf8_lossy(&name[..end]).into_owned();
+        if self.strangers.insert(host.clone()) {
+            self.find(format!(
+                "UNKNOWN HOST {host}: the journal has messages of it, or for it from us, and ring.toml does not name \
+                 it: others who lack them do not get them from here, and they would be logged twice if they came \
+                 again; name it with retired = true and start again, unless it was taken out long ago"
+            ));
         }
     }
 
@@ -599,6 +622,11 @@ impl Recovered {
         self.segments.is_empty()
     }
 
+    /// Whether what this host never had of others may be before its time.
+    pub(crate) fn is_fresh(&self) -> bool {
+        self.is_empty() || self.is_young
+    }
+
     /// Segments of which nothing can be used, to be moved aside.
     #[must_use]
     pub fn unreadable(&self) -> &[u64] {
@@ -699,5 +727,26 @@ mod tests {
         assert_eq!(recovered.dead, [16, 10]);
         assert_eq!(recovered.segments.iter().map(|s| s.number).collect::<Vec<_>>(), [22]);
         assert_eq!(recovered.streams.iter().map(|s| s.journaled).max(), Some(5));
+    }
+
+    #[test]
+    fn hosts_that_ring_toml_does_not_name_are_told_once() {
+        let ring = |names: &[&str]| {
+            Ring::new(names.iter().map(|name| String::from(*name)).collect(), Scheme::Receiver).unwrap()
+        };
+        let before = Place { segment: 10, offset: 100 };
+        let segment = segment(&ring(&["MV", "PA"]), 11, 1, before, 9);
+        let recovered = |ring: &Ring| {
+            let read = |_, most: u32, into: &mut Vec<u8>| {
+                *into = segment[..segment.len().min(most as usize)].to_vec();
+                Ok::<_, JournalError>(segment.len() as u32)
+            };
+            recover(ring, HostIndex(0), &[11], read).unwrap().findings
+        };
+        assert_eq!(recovered(&ring(&["MV", "PA"])), [""; 0]);
+        let retired = ring(&["MV"]).with_retired(vec![String::from("PA")]).unwrap();
+        assert_eq!(recovered(&retired), [""; 0]);
+        let found = recovered(&ring(&["MV", "LA"]));
+        assert!(found.len() == 1 && found[0].starts_with("UNKNOWN HOST PA: "), "{found:?}");
     }
 }
