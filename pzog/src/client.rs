@@ -348,7 +348,7 @@ impl Node {
             out.report_refused(Source::Conn(conn), refusal, line);
         }
         let text = alloc::format!("ERR {} {refusal}\r\n", refusal.code());
-        self.answer(conn, client, text.as_bytes(), out);
+        self.answer_at_length(conn, client, text.as_bytes(), out);
         if refusal.code() == 300 {
             self.end_client(conn, client, out);
         }

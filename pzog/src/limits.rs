@@ -141,8 +141,8 @@ pub const NAMED_MAX: usize = 8;
 /// sends faster than it may and is closed with `ERR 300`.
 pub const ANSWERS_MAX: usize = 16_384;
 
-/// Bytes of one client's answers that wait behind one that waits, and of the facts (`STATUS`, `WHO`) that it is told in
-/// one turn; whoever asks for more is closed with `ERR 300`. What is asked in a few bytes is told in many.
+/// Bytes of one client's answers that wait behind one that waits, and of the facts (`STATUS`, `WHO`) and refusals that it
+/// is told in one turn; whoever asks for more is closed with `ERR 300`. What is asked in a few bytes is told in many.
 pub const ANSWER_BYTES_MAX: usize = 1 << 20;
 
 /// Searches for a text in the journal at one time.
