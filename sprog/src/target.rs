@@ -58,7 +58,7 @@ fn ring_file(args: &HostArgs) -> Result<Option<(PathBuf, RingFile)>, Failure> {
 }
 
 fn target_of(host: &ringfile::Host) -> Target {
-    Target { name: host.name.clone(), address: host.address.clone(), port: host.client_port }
+    Target { name: host.name.clone(), address: host.client_address.clone(), port: host.client_port }
 }
 
 fn is_loopback(target: &Target) -> bool {

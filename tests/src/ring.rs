@@ -274,6 +274,16 @@ impl Ring {
         self.daemons[host].as_mut().expect("the host was started")
     }
 
+    /// The process id of a host's daemon.
+    ///
+    /// # Panics
+    /// If none was started.
+    #[must_use]
+    #[track_caller]
+    pub fn pid(&self, host: usize) -> u32 {
+        self.daemons[host].as_ref().expect("the host was started").pid()
+    }
+
     /// Sends TERM and waits for the end.
     ///
     /// # Panics

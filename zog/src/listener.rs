@@ -3,6 +3,7 @@
 use crate::connection::Kind;
 use crate::daemon::Shared;
 use crate::dialer::resolve;
+use crate::door;
 use crate::exit::{Exit, Failed};
 use crate::rt::{Async, Timer};
 use pzog::Severity;
@@ -89,7 +90,7 @@ pub(crate) async fn accept(daemon: Shared, listener: Async<TcpListener>, kind: K
         match listener.accept().await {
             Ok((socket, address)) => {
                 is_failing = false;
-                daemon.borrow_mut().connected(socket, kind, address);
+                door::arrived(&mut daemon.borrow_mut(), socket, kind, address);
             }
             Err(e) if e.kind() == ErrorKind::ConnectionAborted => {} // gone before we took it
             Err(e) => {

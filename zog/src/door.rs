@@ -1,0 +1,372 @@
+//! Who is let in: bounds that keep the ring and good clients well, whatever strangers do.
+//!
+//! A connection that is refused never becomes one of the daemon's: it is told why, in one line, and is gone. What
+//! costs more than it brings (lines that are refused) is waited for: its connection is not read meanwhile.
+
+use crate::bucket::Bucket;
+use crate::connection::{Kind, Phase};
+use crate::connections::Connections;
+use crate::daemon::{Daemon, Shared};
+use crate::places::{self, Places};
+use crate::refusals::{Refusals, Refused};
+use crate::rt::{self, Async, Timer};
+use futures_lite::future;
+use pzog::{ConnId, Severity};
+use ringfile::{Access, RingFile};
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv6Addr, Shutdown, SocketAddr, TcpStream};
+use std::time::{Duration, Instant};
+
+/// Connections to the ring port from the address of a host that have not said `HELLO`; one more takes the place of
+/// the oldest, so that whoever holds them is not in the way of a host that says it at once.
+const UNFINISHED_PER_HOST: usize = 2;
+
+/// All connections to the ring port from the address of a host: those, a link, and one that takes its place.
+pub(crate) const CONNECTIONS_PER_HOST: usize = 4;
+
+/// Lines a second that may be refused to one address; whoever sends more is read more slowly.
+const REFUSED_PER_SECOND: u32 = 1000;
+
+/// Bytes of one read from whoever had lines refused: a turn with them costs much more than its bytes.
+const SUSPECT_READ: usize = 4 << 10;
+
+/// Bytes of one read for each line that is allowed in a second.
+const LINE_READ: usize = 8;
+
+/// Connections that were refused, and have not yet taken what they were told; others do not hear it for certain.
+pub(crate) const LINGERING_MAX: usize = 6;
+
+/// They get so long.
+const LINGER: Duration = Duration::from_secs(1);
+
+/// error.log tells of the refusals of one address once in this time.
+const TELL_EVERY: Duration = Duration::from_secs(10);
+
+/// Addresses without a connection that are remembered.
+const VISITORS_MAX: usize = 4096;
+
+/// The bounds, and what counts against them.
+pub(crate) struct Door {
+    access: Access,
+    pub(crate) places: Places,
+    /// Descriptors that are left for clients.
+    descriptors: u32,
+    clients_max: u32,
+    clients: u32,
+    visitors: HashMap<IpAddr, Visitor>,
+    /// With so many visitors it is looked which can be forgotten.
+    forget_at: usize,
+    lingering: usize,
+    pub(crate) refusals: Refusals,
+}
+
+/// What is known of an address.
+#[derive(Default)]
+struct Visitor {
+    clients: u32,
+    /// On the ring port, oldest first.
+    peers: Vec<ConnId>,
+    /// Lines that were refused.
+    refused: Bucket,
+    told_at: Option<Instant>,
+    /// Connections that were refused since then.
+    untold: u64,
+}
+
+impl Visitor {
+    fn can_be_forgotten(&self, now: Instant) -> bool {
+        self.clients == 0
+            && self.peers.is_empty()
+            && self.refused.is_full(now)
+            && self.told_at.is_none_or(|at| at + TELL_EVERY <= now)
+    }
+}
+
+impl Door {
+    /// The door of the host that listens there for its peers, with so many descriptors for clients.
+    pub(crate) fn new(file: &RingFile, own: IpAddr, descriptors: u32) -> Door {
+        Door {
+            access: file.access.clone(),
+            places: Places::new(file, own),
+            descriptors,
+            clients_max: file.settings.clients_max.min(descriptors),
+            clients: 0,
+            visitors: HashMap::new(),
+            forget_at: VISITORS_MAX,
+            lingering: 0,
+            refusals: Refusals::default(),
+        }
+    }
+
+    /// New settings.
+    pub(crate) fn configure(&mut self, file: &RingFile) {
+        self.access = file.access.clone();
+        self.places.configure(file.access.peers);
+        self.clients_max = file.settings.clients_max.min(self.descriptors);
+    }
+
+    /// Bytes of one read from a client, if there is a bound.
+    pub(crate) fn client_read_max(&self, is_suspect: bool) -> usize {
+        let rate = self.access.lines_per_second.map_or(usize::MAX, |lines| lines as usize * LINE_READ);
+        rate.max(SUSPECT_READ / LINE_READ).min(if is_suspect { SUSPECT_READ } else { usize::MAX })
+    }
+
+    /// Whether the lines of clients are counted.
+    pub(crate) fn counts_lines(&self) -> bool {
+        self.access.lines_per_second.is_some()
+    }
+
+    /// Whether one more client may come from there.
+    fn client(&mut self, ip: IpAddr) -> Result<(), Refused> {
+        if self.clients >= self.clients_max {
+            return Err(Refused::Clients);
+        }
+        let bound = self.access.of_one_address(self.clients_max);
+        let has = self.visitors.get(&network(ip)).map_or(0, |visitor| visitor.clients);
+        if has < bound { Ok(()) } else { Err(Refused::ClientsOfAddress) }
+    }
+
+    /// Whether one more peer may come from there, and in whose place.
+    fn peer(&self, ip: IpAddr, connections: &Connections) -> Result<Option<ConnId>, Refused> {
+        let hosts = self.places.hosts_at(ip);
+        if hosts == 0 {
+            return Err(Refused::Address);
+        }
+        let Some(visitor) = self.visitors.get(&network(ip)) else { return Ok(None) };
+        let all = || {
+            let found = visitor.peers.iter().filter_map(|conn| Some((*conn, connections.get(*conn)?)));
+            found.filter(|(_, connection)| connection.phase != Phase::Ended)
+        };
+        let unfinished =
+            || all().filter(|(_, c)| c.phase == Phase::Open && !c.is_greeted).map(|(conn, _)| conn);
+        if unfinished().count() >= UNFINISHED_PER_HOST * hosts {
+            return Ok(unfinished().next());
+        }
+        if all().count() < CONNECTIONS_PER_HOST * hosts {
+            return Ok(None);
+        }
+        let leaving = all().find(|(_, c)| c.phase != Phase::Open).map(|(conn, _)| conn);
+        leaving.or_else(|| unfinished().next()).map(Some).ok_or(Refused::Links)
+    }
+
+    /// One more connection is here.
+    fn entered(&mut self, kind: Kind, ip: IpAddr, conn: ConnId) {
+        let visitor = self.visitor(ip);
+        match kind {
+            Kind::Client => {
+                visitor.clients += 1;
+                self.clients += 1;
+            }
+            Kind::Peer(_) => visitor.peers.push(conn),
+        }
+    }
+
+    /// A connection that came here has ended.
+    pub(crate) fn left(&mut self, kind: Kind, ip: IpAddr, conn: ConnId) {
+        let network = network(ip);
+        let Some(visitor) = self.visitors.get_mut(&network) else { return };
+        match kind {
+            Kind::Client => {
+                visitor.clients -= 1;
+                self.clients -= 1;
+            }
+            Kind::Peer(_) => visitor.peers.retain(|peer| *peer != conn),
+        }
+        if visitor.can_be_forgotten(Instant::now()) {
+            self.visitors.remove(&network);
+        }
+    }
+
+    fn visitor(&mut self, ip: IpAddr) -> &mut Visitor {
+        if self.visitors.len() >= self.forget_at {
+            let now = Instant::now();
+            self.visitors.retain(|_, visitor| !visitor.can_be_forgotten(now));
+            self.forget_at = VISITORS_MAX.max(2 * self.visitors.len());
+        }
+        self.visitors.entry(network(ip)).or_default()
+    }
+
+    /// Counts a refusal; what error.log is to be told of it.
+    fn refuse(&mut self, refused: Refused, ip: IpAddr, now: Instant) -> Option<String> {
+        self.refusals.count(refused);
+        let visitor = self.visitor(ip);
+        if visitor.told_at.is_some_and(|at| now < at + TELL_EVERY) {
+            visitor.untold += 1;
+            return None;
+        }
+        visitor.told_at = Some(now);
+        let reason = refused.reason();
+        Some(match std::mem::take(&mut visitor.untold) {
+            0 => format!("NOT LET IN: {reason}"),
+            more => format!("NOT LET IN: {reason}; {more} more were not since this was told last"),
+        })
+    }
+}
+
+/// What an address is counted as: one who has an IPv6 address mostly has 2^64 of them.
+fn network(ip: IpAddr) -> IpAddr {
+    match ip.to_canonical() {
+        IpAddr::V6(ip) if !ip.is_loopback() => {
+            let [a, b, c, d, ..] = ip.segments();
+            Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0).into()
+        }
+        ip => ip,
+    }
+}
+
+/// Somebody has connected: takes the connection in, or turns it away.
+pub(crate) fn arrived(daemon: &mut Daemon, socket: Async<TcpStream>, kind: Kind, address: SocketAddr) {
+    let ip = address.ip().to_canonical();
+    let admitted = match kind {
+        Kind::Client => daemon.door.client(ip).map(|()| None),
+        Kind::Peer(_) => daemon.door.peer(ip, &daemon.connections),
+    };
+    match admitted {
+        Ok(replaced) => {
+            if let Some(conn) = replaced {
+                replace(daemon, conn);
+            }
+            let is_suspect = daemon.door.visitor(ip).refused.rest(Instant::now()).is_some();
+            let conn = daemon.connected(socket, kind, address);
+            daemon.door.entered(kind, ip, conn);
+            if let Some(connection) = daemon.connections.get_mut(conn) {
+                connection.is_suspect = is_suspect;
+            }
+        }
+        Err(refused) => turn_away(daemon, socket, kind, address, refused),
+    }
+}
+
+/// Ends a connection in whose place another one comes.
+fn replace(daemon: &mut Daemon, conn: ConnId) {
+    let Some(connection) = daemon.connections.get_mut(conn) else { return };
+    let (was_open, address, kind) = (connection.phase == Phase::Open, connection.address, connection.kind);
+    connection.end();
+    if was_open {
+        tell(daemon, Refused::Handshakes, kind, address);
+    }
+}
+
+/// Tells somebody why it is not let in, and waits a moment until it has taken that: what it may have sent already
+/// would otherwise reset the connection.
+fn turn_away(
+    daemon: &mut Daemon,
+    socket: Async<TcpStream>,
+    kind: Kind,
+    address: SocketAddr,
+    refused: Refused,
+) {
+    tell(daemon, refused, kind, address);
+    let Some(shared) = daemon.shared() else { return };
+    if refused == Refused::Address {
+        rt::spawn(places::look_up(shared.clone()));
+    }
+    let told = socket.write_now(refused.answer()).and_then(|_| socket.get_ref().shutdown(Shutdown::Write));
+    if told.is_ok() && daemon.door.lingering < LINGERING_MAX {
+        daemon.door.lingering += 1;
+        rt::spawn(linger(shared, socket));
+    }
+}
+
+async fn linger(daemon: Shared, socket: Async<TcpStream>) {
+    let read = async {
+        let mut buffer = [0; 1024];
+        while socket.read_some(&mut buffer).await.is_ok_and(|bytes| bytes > 0) {}
+    };
+    future::or(read, async { Timer::after(LINGER).await }).await;
+    daemon.borrow_mut().door.lingering -= 1;
+}
+
+/// Counts a refusal, and tells error.log of it.
+pub(crate) fn tell(daemon: &mut Daemon, refused: Refused, kind: Kind, address: SocketAddr) {
+    if let Some(text) = daemon.door.refuse(refused, address.ip(), Instant::now()) {
+        let utc_seconds = daemon.clock.now().utc_seconds;
+        daemon.reports.address(utc_seconds, Severity::Warning, kind, address, &text);
+        daemon.write_reports(utc_seconds);
+    }
+}
+
+/// Has a client pay for what a turn with its lines has cost: it is not read until that is paid.
+pub(crate) fn charge(daemon: &mut Daemon, conn: ConnId, refused: u64, bytes: &[u8]) {
+    let now = Instant::now();
+    let Some(connection) = daemon.connections.get_mut(conn) else { return };
+    connection.is_suspect = refused > 0;
+    let mut rest = None;
+    if refused > 0 {
+        let visitor = daemon.door.visitor(connection.address.ip());
+        rest = visitor.refused.take(refused, REFUSED_PER_SECOND, now);
+    }
+    if let Some(per_second) = daemon.door.access.lines_per_second {
+        let lines = memchr::memchr_iter(b'\n', bytes).count() as u64;
+        rest = rest.max(connection.lines.take(lines, per_second, now));
+    }
+    connection.rest_until = rest;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::Path;
+
+    fn door(limits: &str) -> Door {
+        let text = format!("[[host]]\nname = \"MV\"\naddress = \"10.0.0.1\"\n[limits]\n{limits}\n");
+        Door::new(&RingFile::parse(&text, Path::new("ring.toml")).unwrap(), ip("10.0.0.1"), 100)
+    }
+
+    fn ip(text: &str) -> IpAddr {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn one_address_takes_its_share_of_the_clients_and_no_more() {
+        let mut door = door("clients = 4");
+        for i in 0..3 {
+            assert_eq!(door.client(ip("10.0.0.9")), Ok(()));
+            door.entered(Kind::Client, ip("10.0.0.9"), ConnId(i));
+        }
+        assert_eq!(door.client(ip("::ffff:10.0.0.9")), Err(Refused::ClientsOfAddress));
+        assert_eq!(door.client(ip("10.0.0.8")), Ok(()));
+        door.entered(Kind::Client, ip("10.0.0.8"), ConnId(3));
+        assert_eq!(door.client(ip("10.0.0.7")), Err(Refused::Clients));
+        door.left(Kind::Client, ip("10.0.0.9"), ConnId(0));
+        assert_eq!(door.client(ip("10.0.0.9")), Ok(()));
+    }
+
+    #[test]
+    fn the_addresses_of_one_ipv6_network_are_one() {
+        let mut door = door("clients_per_address = 1");
+        door.entered(Kind::Client, ip("fd00::1"), ConnId(0));
+        assert_eq!(door.client(ip("fd00::2")), Err(Refused::ClientsOfAddress));
+        assert_eq!(door.client(ip("fd00:0:0:1::1")), Ok(()));
+    }
+
+    #[test]
+    fn clients_are_no_more_than_their_descriptors() {
+        let mut door = door("clients = 1000\nclients_per_address = 1000");
+        (0..100).for_each(|i| door.entered(Kind::Client, ip("10.0.0.9"), ConnId(i)));
+        assert_eq!(door.client(ip("10.0.0.9")), Err(Refused::Clients));
+    }
+
+    #[test]
+    fn an_address_is_told_of_once_in_a_while_with_how_often() {
+        let mut door = door("");
+        let now = Instant::now();
+        let mut told =
+            |seconds| door.refuse(Refused::Address, ip("10.0.0.9"), now + Duration::from_secs(seconds));
+        assert!(told(0).is_some_and(|text| !text.contains("more")));
+        assert_eq!((told(1), told(9)), (None, None));
+        assert!(told(10).is_some_and(|text| text.contains("2 more")));
+        assert_eq!(door.refusals.each().next(), Some(("address", 4)));
+    }
+
+    #[test]
+    fn strangers_that_left_take_no_memory() {
+        let mut door = door("");
+        for i in 0..100_000_u32 {
+            let ip = IpAddr::from(i.to_be_bytes());
+            door.entered(Kind::Client, ip, ConnId(0));
+            door.left(Kind::Client, ip, ConnId(0));
+        }
+        assert_eq!((door.visitors.len(), door.clients), (0, 0));
+    }
+}
