@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::thread;
 use std::time::{Duration, Instant};
-use tests::{Connection, Plan, Ring, open_files, wait_until};
+use tests::{Connection, Plan, Ring, allow_open_files, cpu_ticks, open_files, wait_until};
 
 /// Connects so often; the kernel takes connections before the daemon does.
 fn crowd(address: SocketAddr, connections: usize) -> Vec<TcpStream> {
@@ -140,4 +140,54 @@ fn a_client_that_says_nothing_or_a_byte_now_and_then_is_closed() {
         slow.write_all(b"M").is_err() || is_closed_within(&slow, Duration::from_millis(50))
     });
     ring.client(0).expect("KEEPALIVE", "ACK");
+}
+
+#[test]
+fn with_64_descriptors_the_ring_is_linked_and_strangers_cannot_take_them() {
+    let mut ring = Plan::of(5).with_open_files(64).set_up();
+    ring.start_hosts(&[0, 1, 2, 3]);
+    let mut good = ring.client(0);
+    good.expect("MSG before the crowd", "OK");
+    let silent = crowd(ring.client_address(0), 200);
+    let knocking = crowd(ring.ring_address(0), 200);
+    // Whoever comes last has been taken after all others.
+    assert!(ring.client(0).line().starts_with("ERR 300 "));
+    ring.start_hosts(&[4]);
+    good.expect("MSG in the crowd", "OK");
+    ring.wait_for_text(&[0, 1, 2, 3, 4], "in the crowd");
+    assert!(ring.error_lines(0, &["ACCEPT"]).is_empty(), "descriptors ran out:\n{}", ring.error_log(0));
+    assert!(ring.error_lines(0, &["TROUBLE"]).is_empty(), "{}", ring.error_log(0));
+    drop((silent, knocking));
+    wait_until_let_in(&ring);
+}
+
+#[test]
+fn a_daemon_without_descriptors_does_not_spin() {
+    let ring = Plan::of(1).with_open_files(64).start();
+    let pid = ring.pid(0);
+    let mut good = ring.client(0);
+    good.expect("KEEPALIVE", "ACK");
+    // Fewer than are in use: from now on no connection can be taken.
+    allow_open_files(pid, open_files(pid) as u64);
+    let waiting = crowd(ring.client_address(0), 50);
+    ring.wait_for_error(0, &["ACCEPT"]);
+    let before = cpu_ticks(pid);
+    let begun = Instant::now();
+    while begun.elapsed() < Duration::from_secs(1) {
+        good.expect("KEEPALIVE", "ACK");
+        thread::sleep(Duration::from_millis(20));
+    }
+    let used = cpu_ticks(pid) - before;
+    assert!(used < 50, "{used} hundredths of a second of CPU in one second");
+    assert_eq!(ring.error_lines(0, &["ACCEPT"]).len(), 1);
+    allow_open_files(pid, 64);
+    drop(waiting);
+    wait_until_let_in(&ring);
+}
+
+fn wait_until_let_in(ring: &Ring) {
+    wait_until("clients are let in again", || {
+        let mut client = ring.client(0);
+        client.try_send("KEEPALIVE\r\n").is_ok() && client.next_line().as_deref() == Some("ACK")
+    });
 }

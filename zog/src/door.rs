@@ -4,7 +4,7 @@
 //! costs more than it brings (lines that are refused) is waited for: its connection is not read meanwhile.
 
 use crate::bucket::Bucket;
-use crate::connection::{Kind, Phase};
+use crate::connection::{Connection, Kind, Phase};
 use crate::connections::Connections;
 use crate::daemon::{Daemon, Shared};
 use crate::places::{self, Places};
@@ -14,6 +14,7 @@ use futures_lite::future;
 use pzog::{ConnId, Severity};
 use ringfile::{Access, RingFile};
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::net::{IpAddr, Ipv6Addr, Shutdown, SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
@@ -21,7 +22,8 @@ use std::time::{Duration, Instant};
 /// the oldest, so that whoever holds them is not in the way of a host that says it at once.
 const UNFINISHED_PER_HOST: usize = 2;
 
-/// All connections to the ring port from the address of a host: those, a link, and one that takes its place.
+/// All connections to the ring port from the address of a host: those, a link, and one that takes its place. So many
+/// for each other host are all that there are.
 pub(crate) const CONNECTIONS_PER_HOST: usize = 4;
 
 /// Lines a second that may be refused to one address; whoever sends more is read more slowly.
@@ -30,11 +32,12 @@ const REFUSED_PER_SECOND: u32 = 1000;
 /// Bytes of one read from whoever had lines refused: a turn with them costs much more than its bytes.
 const SUSPECT_READ: usize = 4 << 10;
 
-/// Bytes of one read for each line that is allowed in a second.
+/// Bytes of one read for each line that is allowed in a second, and at least.
 const LINE_READ: usize = 8;
+const LINES_READ_MIN: usize = 512;
 
 /// Connections that were refused, and have not yet taken what they were told; others do not hear it for certain.
-pub(crate) const LINGERING_MAX: usize = 6;
+pub(crate) const LINGERING_MAX: usize = 4;
 
 /// They get so long.
 const LINGER: Duration = Duration::from_secs(1);
@@ -53,6 +56,8 @@ pub(crate) struct Door {
     descriptors: u32,
     clients_max: u32,
     clients: u32,
+    /// On the ring port, oldest first.
+    peers: Vec<ConnId>,
     visitors: HashMap<IpAddr, Visitor>,
     /// With so many visitors it is looked which can be forgotten.
     forget_at: usize,
@@ -64,8 +69,6 @@ pub(crate) struct Door {
 #[derive(Default)]
 struct Visitor {
     clients: u32,
-    /// On the ring port, oldest first.
-    peers: Vec<ConnId>,
     /// Lines that were refused.
     refused: Bucket,
     told_at: Option<Instant>,
@@ -75,10 +78,7 @@ struct Visitor {
 
 impl Visitor {
     fn can_be_forgotten(&self, now: Instant) -> bool {
-        self.clients == 0
-            && self.peers.is_empty()
-            && self.refused.is_full(now)
-            && self.told_at.is_none_or(|at| at + TELL_EVERY <= now)
+        self.clients == 0 && self.refused.is_full(now) && self.told_at.is_none_or(|at| at + TELL_EVERY <= now)
     }
 }
 
@@ -91,6 +91,7 @@ impl Door {
             descriptors,
             clients_max: file.settings.clients_max.min(descriptors),
             clients: 0,
+            peers: Vec::new(),
             visitors: HashMap::new(),
             forget_at: VISITORS_MAX,
             lingering: 0,
@@ -105,10 +106,11 @@ impl Door {
         self.clients_max = file.settings.clients_max.min(self.descriptors);
     }
 
-    /// Bytes of one read from a client, if there is a bound.
+    /// Bytes of one read from a client at most.
     pub(crate) fn client_read_max(&self, is_suspect: bool) -> usize {
-        let rate = self.access.lines_per_second.map_or(usize::MAX, |lines| lines as usize * LINE_READ);
-        rate.max(SUSPECT_READ / LINE_READ).min(if is_suspect { SUSPECT_READ } else { usize::MAX })
+        let worth = |lines: u32| (lines as usize * LINE_READ).max(LINES_READ_MIN);
+        let bound = self.access.lines_per_second.map_or(usize::MAX, worth);
+        if is_suspect { bound.min(SUSPECT_READ) } else { bound }
     }
 
     /// Whether the lines of clients are counted.
@@ -132,48 +134,43 @@ impl Door {
         if hosts == 0 {
             return Err(Refused::Address);
         }
-        let Some(visitor) = self.visitors.get(&network(ip)) else { return Ok(None) };
-        let all = || {
-            let found = visitor.peers.iter().filter_map(|conn| Some((*conn, connections.get(*conn)?)));
-            found.filter(|(_, connection)| connection.phase != Phase::Ended)
-        };
-        let unfinished =
-            || all().filter(|(_, c)| c.phase == Phase::Open && !c.is_greeted).map(|(conn, _)| conn);
+        let all = || self.peers.iter().filter_map(|conn| Some((*conn, connections.get(*conn)?)));
+        let alive = || all().filter(|(_, c)| c.phase != Phase::Ended);
+        let from_there = || alive().filter(|(_, c)| network(c.address.ip()) == network(ip));
+        let is_unfinished = |c: &Connection| c.phase == Phase::Open && !c.is_greeted;
+        let unfinished = || from_there().filter(|(_, c)| is_unfinished(c)).map(|(conn, _)| conn);
         if unfinished().count() >= UNFINISHED_PER_HOST * hosts {
             return Ok(unfinished().next());
         }
-        if all().count() < CONNECTIONS_PER_HOST * hosts {
+        let is_full = alive().count() >= CONNECTIONS_PER_HOST * self.places.others();
+        if !is_full && from_there().count() < CONNECTIONS_PER_HOST * hosts {
             return Ok(None);
         }
-        let leaving = all().find(|(_, c)| c.phase != Phase::Open).map(|(conn, _)| conn);
+        let leaving = from_there().find(|(_, c)| c.phase != Phase::Open).map(|(conn, _)| conn);
         leaving.or_else(|| unfinished().next()).map(Some).ok_or(Refused::Links)
     }
 
     /// One more connection is here.
     fn entered(&mut self, kind: Kind, ip: IpAddr, conn: ConnId) {
-        let visitor = self.visitor(ip);
-        match kind {
-            Kind::Client => {
-                visitor.clients += 1;
-                self.clients += 1;
-            }
-            Kind::Peer(_) => visitor.peers.push(conn),
+        if kind == Kind::Client {
+            self.visitor(ip).clients += 1;
+            self.clients += 1;
+        } else {
+            self.peers.push(conn);
         }
     }
 
     /// A connection that came here has ended.
     pub(crate) fn left(&mut self, kind: Kind, ip: IpAddr, conn: ConnId) {
-        let network = network(ip);
-        let Some(visitor) = self.visitors.get_mut(&network) else { return };
-        match kind {
-            Kind::Client => {
-                visitor.clients -= 1;
-                self.clients -= 1;
-            }
-            Kind::Peer(_) => visitor.peers.retain(|peer| *peer != conn),
+        if kind != Kind::Client {
+            return self.peers.retain(|peer| *peer != conn);
         }
-        if visitor.can_be_forgotten(Instant::now()) {
-            self.visitors.remove(&network);
+        self.clients -= 1;
+        if let Entry::Occupied(mut visitor) = self.visitors.entry(network(ip)) {
+            visitor.get_mut().clients -= 1;
+            if visitor.get().can_be_forgotten(Instant::now()) {
+                visitor.remove();
+            }
         }
     }
 

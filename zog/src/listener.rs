@@ -6,6 +6,7 @@ use crate::dialer::resolve;
 use crate::door;
 use crate::exit::{Exit, Failed};
 use crate::rt::{Async, Timer};
+use futures_lite::future;
 use pzog::Severity;
 use rustix::net::{self, AddressFamily, SocketFlags, SocketType, sockopt};
 use std::io::{self, ErrorKind};
@@ -91,6 +92,8 @@ pub(crate) async fn accept(daemon: Shared, listener: Async<TcpListener>, kind: K
             Ok((socket, address)) => {
                 is_failing = false;
                 door::arrived(&mut daemon.borrow_mut(), socket, kind, address);
+                // Others have their turn: those in whose place it came close their sockets.
+                future::yield_now().await;
             }
             Err(e) if e.kind() == ErrorKind::ConnectionAborted => {} // gone before we took it
             Err(e) => {

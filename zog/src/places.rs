@@ -53,6 +53,11 @@ impl Places {
         }
     }
 
+    /// How many other hosts there are.
+    pub(crate) fn others(&self) -> usize {
+        self.hosts.len() - 1
+    }
+
     /// What the system has said of a host's name.
     pub(crate) fn found(&mut self, host: usize, addresses: impl Iterator<Item = IpAddr>) {
         self.hosts[host].addresses = addresses.map(|ip| ip.to_canonical()).collect();
