@@ -1,6 +1,7 @@
 //! Small disks that can be filled: a tmpfs, in a mount namespace of the test's own, so that nobody else sees it and
 //! the kernel clears it away with the last process.
 
+use rustix::fs::statvfs;
 use rustix::process::geteuid;
 use std::env;
 use std::fs::{self, File};
@@ -93,6 +94,18 @@ impl Disk {
                 Err(e) if e.kind() == io::ErrorKind::StorageFull => break,
                 Err(e) => panic!("cannot fill the disk: {e}"),
             }
+        }
+    }
+
+    /// Takes room until at most so many bytes are left.
+    ///
+    /// # Panics
+    /// If a write fails.
+    pub fn fill_up_to(&self, left: u64) {
+        let mut ballast = File::options().create(true).append(true).open(self.ballast()).expect("a file");
+        let free = || statvfs(&self.dir).map(|disk| disk.f_bavail * disk.f_frsize).expect("a mounted disk");
+        while free() > left {
+            ballast.write_all(&[0; PAGE]).expect("there is room");
         }
     }
 

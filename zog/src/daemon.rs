@@ -12,6 +12,7 @@ use crate::dialer::{self, Dialer};
 use crate::door::{self, Door};
 use crate::error_log::ErrorLog;
 use crate::failure::Task;
+use crate::floor::Floor;
 use crate::held::Held;
 use crate::journal::{self, Journal};
 use crate::reports::Reports;
@@ -50,6 +51,8 @@ pub(crate) struct Daemon {
     read_max: usize,
     pub(crate) connections: Connections,
     pub(crate) door: Door,
+    /// Bytes, see [`Floor`].
+    keep_free: u64,
     /// For links, see [`half_open`].
     peer_silence: Duration,
     /// Connections whose tasks wait until reading is allowed.
@@ -98,6 +101,7 @@ impl Daemon {
                 read_max: read_max(file),
                 connections: Connections::default(),
                 door,
+                keep_free: file.keep_free,
                 peer_silence: file.settings.peer_silence,
                 parked: Vec::new(),
                 read_clients: true,
@@ -369,7 +373,9 @@ impl Daemon {
     fn keep_journal(&mut self, outputs: &Outputs) {
         let Some(shared) = self.shared() else { return };
         if let Some(segment) = outputs.prepare {
-            rt::spawn(prepare(shared.clone(), self.journal.dir().to_owned(), segment));
+            let dir = self.journal.dir().to_owned();
+            let floor = Floor { dirs: [dir.clone(), self.access_log.dir()], keep_free: self.keep_free };
+            rt::spawn(prepare(shared.clone(), dir, segment, floor));
         }
         for number in &outputs.release {
             let released = self.journal.release(*number);
@@ -424,6 +430,7 @@ impl Daemon {
     /// New settings for the node.
     pub(crate) fn reconfigure(&mut self, file: &RingFile) {
         self.read_max = read_max(file);
+        self.keep_free = file.keep_free;
         self.peer_silence = file.settings.peer_silence;
         self.door.configure(file);
         self.turn(Input::Reconfigured { settings: file.settings });
@@ -446,8 +453,8 @@ fn read_max(file: &RingFile) -> usize {
 }
 
 /// Makes a segment ready and tells the node.
-async fn prepare(daemon: Shared, dir: PathBuf, segment: Prepare) {
-    let prepared = rt::unblock(move || journal::prepare(&dir, segment)).await;
+async fn prepare(daemon: Shared, dir: PathBuf, segment: Prepare, floor: Floor) {
+    let prepared = rt::unblock(move || floor.check().and_then(|()| journal::prepare(&dir, segment))).await;
     daemon.borrow_mut().went(Task::Prepare, &prepared);
     daemon.borrow_mut().turn(Input::Prepared { ok: prepared.is_ok() });
 }

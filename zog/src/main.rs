@@ -15,6 +15,7 @@ mod door;
 mod error_log;
 mod exit;
 mod failure;
+mod floor;
 mod gather;
 mod half_open;
 mod halt;
