@@ -123,6 +123,10 @@ impl Node {
                 self.answer(conn, client, b"ACK\r\n", out);
                 Ok(())
             }
+            Some(ClientLine::Auth) => {
+                self.answer(conn, client, b"OK\r\n", out);
+                Ok(())
+            }
             Some(ClientLine::Status) => {
                 self.client_status(now.mono, conn, client, out);
                 Ok(())

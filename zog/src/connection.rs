@@ -58,6 +58,8 @@ pub(crate) struct Connection {
     pub(crate) is_blocked: bool,
     /// Whether a whole line came, on the ring port: a `HELLO`, or else its end.
     pub(crate) is_greeted: bool,
+    /// Whether the node may hear it: not a client that has not yet said a token, where it must.
+    pub(crate) is_trusted: bool,
     /// Whether lines of it were refused in its last turn, or lately of its address: it is read in small pieces.
     pub(crate) is_suspect: bool,
     /// A client's lines, where they are bounded.
@@ -82,6 +84,7 @@ impl Connection {
             is_parked: false,
             is_blocked: false,
             is_greeted: false,
+            is_trusted: true,
             is_suspect: false,
             lines: Bucket::default(),
             rest_until: None,

@@ -17,6 +17,7 @@ use crate::held::Held;
 use crate::journal::{self, Journal};
 use crate::reports::Reports;
 use crate::rt::{self, Async};
+use crate::tokens::{self, Tokens};
 use crate::{gather, half_open, halt, rotate, serve, sync};
 use pzog::limits::{LINE_MAX, READS_IN_SEGMENT};
 use pzog::{ConnId, HostIndex, Input, Node, Now, Outputs, Prepare, Read, Severity, Slice, Source};
@@ -210,8 +211,13 @@ impl Daemon {
                 Kind::Peer(_) => self.read_max,
             };
             if let Some(read) = connection.read(&mut buffer[kept..][..max]) {
-                let kind = connection.kind;
-                self.lines(conn, kind, &mut buffer[..kept + read]);
+                let (kind, is_trusted) = (connection.kind, connection.is_trusted);
+                let bytes = &mut buffer[..kept + read];
+                if is_trusted {
+                    self.lines(conn, kind, bytes);
+                } else if let Some(begin) = tokens::check(self, conn, bytes) {
+                    self.lines(conn, kind, &mut bytes[begin..]);
+                }
             } else if connection.phase == Phase::Finished {
                 let rest = connection.take_tail();
                 self.turn(Input::ClientFinished { conn, rest: &rest });
@@ -428,11 +434,11 @@ impl Daemon {
     }
 
     /// New settings for the node.
-    pub(crate) fn reconfigure(&mut self, file: &RingFile) {
+    pub(crate) fn reconfigure(&mut self, file: &RingFile, tokens: Option<Tokens>) {
         self.read_max = read_max(file);
         self.keep_free = file.keep_free;
         self.peer_silence = file.settings.peer_silence;
-        self.door.configure(file);
+        self.door.configure(file, tokens);
         self.turn(Input::Reconfigured { settings: file.settings });
     }
 

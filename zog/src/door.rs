@@ -10,6 +10,7 @@ use crate::daemon::{Daemon, Shared};
 use crate::places::{self, Places};
 use crate::refusals::{Refusals, Refused};
 use crate::rt::{self, Async, Timer};
+use crate::tokens::Tokens;
 use futures_lite::future;
 use pzog::{ConnId, Severity};
 use ringfile::{Access, RingFile};
@@ -52,6 +53,8 @@ const VISITORS_MAX: usize = 4096;
 pub(crate) struct Door {
     access: Access,
     pub(crate) places: Places,
+    /// Clients must know one of them, if there are any.
+    pub(crate) tokens: Option<Tokens>,
     /// Descriptors that are left for clients.
     descriptors: u32,
     clients_max: u32,
@@ -84,10 +87,11 @@ impl Visitor {
 
 impl Door {
     /// The door of the host that listens there for its peers, with so many descriptors for clients.
-    pub(crate) fn new(file: &RingFile, own: IpAddr, descriptors: u32) -> Door {
+    pub(crate) fn new(file: &RingFile, own: IpAddr, tokens: Option<Tokens>, descriptors: u32) -> Door {
         Door {
             access: file.access.clone(),
             places: Places::new(file, own),
+            tokens,
             descriptors,
             clients_max: file.settings.clients_max.min(descriptors),
             clients: 0,
@@ -100,7 +104,8 @@ impl Door {
     }
 
     /// New settings.
-    pub(crate) fn configure(&mut self, file: &RingFile) {
+    pub(crate) fn configure(&mut self, file: &RingFile, tokens: Option<Tokens>) {
+        self.tokens = tokens;
         self.access = file.access.clone();
         self.places.configure(file.access.peers);
         self.clients_max = file.settings.clients_max.min(self.descriptors);
@@ -223,11 +228,13 @@ pub(crate) fn arrived(daemon: &mut Daemon, socket: Async<TcpStream>, kind: Kind,
             if let Some(conn) = replaced {
                 replace(daemon, conn);
             }
-            let is_suspect = daemon.door.visitor(ip).refused.rest(Instant::now()).is_some();
             let conn = daemon.connected(socket, kind, address);
             daemon.door.entered(kind, ip, conn);
-            if let Some(connection) = daemon.connections.get_mut(conn) {
-                connection.is_suspect = is_suspect;
+            if let (Kind::Client, Some(connection)) = (kind, daemon.connections.get_mut(conn)) {
+                let debt = daemon.door.visitor(ip).refused.rest(Instant::now());
+                connection.is_suspect = debt.is_some();
+                connection.is_trusted = daemon.door.tokens.is_none();
+                connection.rest_until = debt.filter(|_| !connection.is_trusted);
             }
         }
         Err(refused) => turn_away(daemon, socket, kind, address, refused),
@@ -307,7 +314,7 @@ mod tests {
 
     fn door(limits: &str) -> Door {
         let text = format!("[[host]]\nname = \"MV\"\naddress = \"10.0.0.1\"\n[limits]\n{limits}\n");
-        Door::new(&RingFile::parse(&text, Path::new("ring.toml")).unwrap(), ip("10.0.0.1"), 100)
+        Door::new(&RingFile::parse(&text, Path::new("ring.toml")).unwrap(), ip("10.0.0.1"), None, 100)
     }
 
     fn ip(text: &str) -> IpAddr {

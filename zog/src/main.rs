@@ -40,6 +40,7 @@ mod signals;
 mod state_dir;
 mod stop;
 mod sync;
+mod tokens;
 mod verify;
 mod whoami;
 

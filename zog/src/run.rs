@@ -12,6 +12,7 @@ use crate::journal::{self, Found, Journal};
 use crate::reload::{self, Origin, Running};
 use crate::rt::{self, Async, Task, Timer};
 use crate::signals::Signals;
+use crate::tokens::Tokens;
 use crate::{alarm, descriptors, failure, listener, notify, rotate, state_dir, stop};
 use flexi_logger::{LogSpecification, Logger, LoggerHandle};
 use futures_lite::future;
@@ -261,7 +262,8 @@ async fn assemble(
     .await?;
     let (access_log, _) = AccessLog::open(logs, &file.log).map_err(opening)?;
     let node = Node::new(identity(file, me)?, file.settings, recovered);
-    let door = Door::new(file, own, descriptors::for_clients(file));
+    let tokens = Tokens::load(&file.access).map_err(|why| Failed::new(Exit::Config, why))?;
+    let door = Door::new(file, own, tokens, descriptors::for_clients(file));
     let daemon = Daemon::new(file, me, node, Journal::new(&journal_dir), access_log, error_log, door);
     {
         let mut daemon = daemon.borrow_mut();
