@@ -1,7 +1,9 @@
 //! Strangers that hold connections, say nothing, or nothing of use: the ring and good clients stay well.
 
+use rustix::process::Signal;
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::os::unix::fs::PermissionsExt;
 use std::thread;
 use std::time::{Duration, Instant};
 use tests::{Connection, Plan, Ring, allow_open_files, cpu_ticks, open_files, wait_until};
@@ -126,6 +128,72 @@ fn lines_beyond_lines_per_second_wait_and_none_is_lost() {
     // One read may hold more than 20; what comes behind it waits. It cannot be faster, however fast the machine is.
     assert!(begun.elapsed() > Duration::from_millis(1000), "100 lines took {:?}", begun.elapsed());
     ring.wait_for_lines(&[0, 1], 100);
+}
+
+#[test]
+fn where_tokens_are_asked_for_who_knows_none_is_turned_away() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = dir.path().join("tokens");
+    let write = |text: &str, mode| {
+        std::fs::write(&path, text).expect("a file");
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).expect("its mode");
+    };
+    write("first\nsecond\n", 0o600);
+    let mut ring = Plan::of(2).with(&format!("tokens = {:?}", path.display().to_string())).start();
+    let mut known = ring.client(0);
+    known.send("AUTH second\r\nMSG with a token\r\n");
+    assert_eq!((known.line(), known.line()), ("OK".into(), "OK".into()));
+    for said in ["AUTH third", "MSG without", "AUTH"] {
+        let mut stranger = ring.client(0);
+        assert!(stranger.ask(said).starts_with("ERR 401 "), "{said}");
+        assert_eq!(stranger.rest(), "");
+    }
+    ring.wait_for_error(0, &["NOT LET IN", "token"]);
+    assert!(!ring.error_log(0).contains("third"), "error.log shows no token");
+
+    let sprog = |token: &str| {
+        let file = dir.path().join("mine");
+        std::fs::write(&file, token).expect("a file");
+        let mut command = ring.sprog();
+        command.args(["-s", "A", "-n", "1", "-m", "by sprog", "--timeout", "2s"]);
+        command.arg("--token-file").arg(file).output().expect("sprog runs").status.success()
+    };
+    assert!(sprog("first\n"));
+    assert!(!sprog("third\n"));
+    let mut status = ring.sprog();
+    status.args(["status", "-s", "A", "--token-file"]).arg(dir.path().join("mine"));
+    assert!(!status.output().expect("sprog runs").status.success());
+
+    write("third\n", 0o644);
+    ring.daemon(0).signal(Signal::HUP);
+    ring.wait_for_error(0, &["RELOAD refused", "chmod 600"]);
+    ring.client(0).expect("AUTH first", "OK");
+    write("third\n", 0o600);
+    ring.daemon(0).signal(Signal::HUP);
+    ring.wait_for_error(0, &["RELOAD done"]);
+    assert!(ring.client(0).ask("AUTH first").starts_with("ERR 401 "));
+    ring.client(0).expect("AUTH third", "OK");
+    known.expect("MSG of a client that was in", "OK");
+    for text in ["with a token", "by sprog", "of a client that was in"] {
+        ring.wait_for_text(&[0, 1], text);
+    }
+    assert!(!ring.access_log(0).contains("without"));
+}
+
+#[test]
+fn who_tries_tokens_is_heard_ever_more_slowly() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = dir.path().join("tokens");
+    std::fs::write(&path, "first\n").expect("a file");
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).expect("its mode");
+    let ring = Plan::of(1).with(&format!("tokens = {:?}", path.display().to_string())).start();
+    let begun = Instant::now();
+    for n in 0..30 {
+        assert!(ring.client(0).ask(&format!("AUTH {n}")).starts_with("ERR 401 "));
+    }
+    // Ten at once, and ten more a second: it cannot be faster, however fast the machine is.
+    assert!(begun.elapsed() > Duration::from_millis(1500), "30 tokens were tried in {:?}", begun.elapsed());
+    Connection::from_to("127.0.0.97", ring.client_address(0)).expect("AUTH first", "OK");
 }
 
 #[test]

@@ -19,7 +19,7 @@ impl Bucket {
     /// Takes so many of `per_second`; until when nothing more may be taken, if that is later than now.
     pub(crate) fn take(&mut self, many: u64, per_second: u32, now: Instant) -> Option<Instant> {
         let begun = self.paid_at.map_or(now, |at| at.max(now));
-        let worth = Duration::from_secs(many) / per_second;
+        let worth = (Duration::from_secs(many) / per_second).min(BURST + DEBT_MAX);
         self.paid_at = Some((begun + worth).min(now + BURST + DEBT_MAX));
         self.rest(now)
     }
