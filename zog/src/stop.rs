@@ -46,7 +46,7 @@ fn account(daemon: &mut Daemon) {
     if !refused.is_empty() {
         let counts: Vec<_> = refused.into_iter().map(|(word, count)| format!("{word}={count}")).collect();
         daemon
-            .tell(Severity::Info, &format!("COUNTED connections that were not let in: {}", counts.join(" ")));
+            .tell(Severity::Info, format!("COUNTED connections that were not let in: {}", counts.join(" ")));
     }
 }
 
