@@ -93,10 +93,16 @@ fn may_open(files: usize) -> bool {
 struct Crowd {
     is_over: Arc<AtomicBool>,
     threads: Vec<JoinHandle<()>>,
+    /// The daemon, and the files that it had open before.
+    host: u32,
+    open: usize,
 }
 
 /// Where all tests are in one process, one of them opens so many files at a time.
 static MANY_FILES: Mutex<()> = Mutex::new(());
+
+/// Files that a daemon may have open now and then.
+const FEW: usize = 10;
 
 /// Connections to the ring port that are left open.
 const KNOCKING: usize = 500;
@@ -119,7 +125,7 @@ impl Crowd {
                 }
             })
         };
-        Crowd { is_over, threads: vec![slow, knocking] }
+        Crowd { is_over, threads: vec![slow, knocking], host: ring.pid(host), open }
     }
 }
 
@@ -128,6 +134,9 @@ impl Drop for Crowd {
         self.is_over.store(true, Ordering::Relaxed);
         for thread in self.threads.drain(..) {
             assert!(thread.join().is_ok() || thread::panicking(), "a thread of the crowd panicked");
+        }
+        if !thread::panicking() {
+            wait_until("the crowd has left", || open_files(self.host) <= self.open + FEW);
         }
     }
 }
