@@ -206,9 +206,10 @@ fn figures_of_a_crowd() {
     }
     let ring = Plan::of(5).start();
     let bench = |what: &str| {
-        let mut sprog = ring.sprog();
-        sprog.args(["bench", "-s", "A", "--rate", "1000", "-m", "10000"]);
+        let mut sprog = tests::sprog();
+        sprog.args(["bench", "-s", "A", "--rate", "1000", "-m", "10000", "--config"]).arg(ring.config());
         let output = sprog.output().expect("sprog runs");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         eprintln!("{what}\n{}", String::from_utf8_lossy(&output.stdout));
     };
     for _ in 0..3 {

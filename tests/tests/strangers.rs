@@ -160,9 +160,15 @@ fn where_tokens_are_asked_for_who_knows_none_is_turned_away() {
     };
     assert!(sprog("first\n"));
     assert!(!sprog("third\n"));
-    let mut status = ring.sprog();
-    status.args(["status", "-s", "A", "--token-file"]).arg(dir.path().join("mine"));
-    assert!(!status.output().expect("sprog runs").status.success());
+    let status = |token: &str| {
+        let file = dir.path().join("mine");
+        std::fs::write(&file, token).expect("a file");
+        let mut command = tests::sprog();
+        command.args(["status", "-s", "A", "--config"]).arg(ring.config());
+        command.arg("--token-file").arg(file).output().expect("sprog runs").status.success()
+    };
+    assert!(status("second\n"));
+    assert!(!status("third\n"));
 
     write("third\n", 0o644);
     ring.daemon(0).signal(Signal::HUP);
