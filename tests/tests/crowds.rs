@@ -121,7 +121,7 @@ impl Crowd {
             let is_over = Arc::clone(&is_over);
             thread::spawn(move || {
                 while !is_over.load(Ordering::Relaxed) {
-                    knock(peers, connections, &is_over)
+                    knock(peers, connections, &is_over);
                 }
             })
         };

@@ -6,7 +6,7 @@ use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use std::thread;
 use std::time::{Duration, Instant};
-use tests::{Connection, Plan, Ring, allow_open_files, cpu_ticks, open_files, wait_until};
+use tests::{Connection, Plan, Ring, allow_open_files, cpu_ticks, established_on, open_files, wait_until};
 
 /// Connects so often; the kernel takes connections before the daemon does.
 fn crowd(address: SocketAddr, connections: usize) -> Vec<TcpStream> {
@@ -35,12 +35,15 @@ fn hello(ring: &Ring, speaker: &str) -> String {
 
 #[test]
 fn silent_connections_do_not_hold_the_ring_port() {
-    let mut ring = Plan::of(2).set_up();
+    let mut ring = Plan::of(3).set_up();
     ring.start_hosts(&[0]);
     let silent = crowd(ring.ring_address(0), 40);
     // The daemon takes them in their order, and this one last.
-    let answer = ring.peer(0).ask(&hello(&ring, "B"));
+    let mut peer = ring.peer(0);
+    let answer = peer.ask(&hello(&ring, "B"));
     assert!(answer.starts_with("OK org.xlattice.pzog/2.0 B A "), "{answer}");
+    let held = established_on(&[ring.ring_address(0).port()]);
+    assert!(held <= 7, "besides the one that said HELLO {held} are held, two for each host were to be");
     assert!(silent.iter().take(30).all(|s| is_closed_within(s, Duration::from_secs(1))));
 }
 
