@@ -141,18 +141,20 @@ impl Door {
         }
         let all = || self.peers.iter().filter_map(|conn| Some((*conn, connections.get(*conn)?)));
         let alive = || all().filter(|(_, c)| c.phase != Phase::Ended);
-        let from_there = || alive().filter(|(_, c)| network(c.address.ip()) == network(ip));
-        let is_unfinished = |c: &Connection| c.phase == Phase::Open && !c.is_greeted;
-        let unfinished = || from_there().filter(|(_, c)| is_unfinished(c)).map(|(conn, _)| conn);
+        let is_from_there = |c: &Connection| network(c.address.ip()) == network(ip);
+        let from_there = || alive().filter(|(_, c)| is_from_there(c));
+        let unfinished = || from_there().filter(|(_, c)| is_unfinished(c));
         if unfinished().count() >= UNFINISHED_PER_HOST * hosts {
-            return Ok(unfinished().next());
+            return Ok(unfinished().next().map(|(conn, _)| conn));
         }
         let is_full = alive().count() >= CONNECTIONS_PER_HOST * self.places.others();
         if !is_full && from_there().count() < CONNECTIONS_PER_HOST * hosts {
             return Ok(None);
         }
-        let leaving = from_there().find(|(_, c)| c.phase != Phase::Open).map(|(conn, _)| conn);
-        leaving.or_else(|| unfinished().next()).map(Some).ok_or(Refused::Links)
+        let in_the_way = || alive().filter(|(_, c)| is_full || is_from_there(c));
+        let leaving = in_the_way().find(|(_, c)| c.phase != Phase::Open);
+        let replaced = leaving.or_else(|| in_the_way().find(|(_, c)| is_unfinished(c)));
+        replaced.map(|(conn, _)| Some(conn)).ok_or(Refused::Links)
     }
 
     /// One more connection is here.
@@ -203,6 +205,11 @@ impl Door {
             more => format!("NOT LET IN: {reason}; {more} more were not since this was told last"),
         })
     }
+}
+
+/// Whether it has not said `HELLO`.
+fn is_unfinished(connection: &Connection) -> bool {
+    connection.phase == Phase::Open && !connection.is_greeted
 }
 
 /// What an address is counted as: one who has an IPv6 address mostly has 2^64 of them.
@@ -310,6 +317,7 @@ pub(crate) fn charge(daemon: &mut Daemon, conn: ConnId, refused: u64, bytes: &[u
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::net::TcpListener;
     use std::path::Path;
 
     fn door(limits: &str) -> Door {
@@ -342,6 +350,65 @@ mod tests {
         door.entered(Kind::Client, ip("fd00::1"), ConnId(0));
         assert_eq!(door.client(ip("fd00::2")), Err(Refused::ClientsOfAddress));
         assert_eq!(door.client(ip("fd00:0:0:1::1")), Ok(()));
+    }
+
+    /// A ring of three, and its connections.
+    fn ring() -> (Door, Connections) {
+        let host = |n: u8| format!("[[host]]\nname = \"H{n}\"\naddress = \"10.0.0.{n}\"\n");
+        let text: String = (1..=3).map(host).collect();
+        let file = RingFile::parse(&text, Path::new("ring.toml")).unwrap();
+        (Door::new(&file, ip("10.0.0.1"), None, 100), Connections::default())
+    }
+
+    /// Somebody connects to the ring port; in whose place.
+    fn connect(
+        door: &mut Door,
+        connections: &mut Connections,
+        from: &str,
+    ) -> Result<Option<ConnId>, Refused> {
+        let replaced = door.peer(ip(from), connections)?;
+        if let Some(connection) = replaced.and_then(|conn| connections.get_mut(conn)) {
+            connection.end();
+        }
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let socket = Async::new(TcpStream::connect(listener.local_addr().unwrap()).unwrap()).unwrap();
+        let connection = Connection::new(socket, Kind::Peer(None), SocketAddr::new(ip(from), 4242));
+        door.entered(Kind::Peer(None), ip(from), connections.insert(connection));
+        Ok(replaced)
+    }
+
+    #[test]
+    fn of_connections_that_say_no_hello_the_oldest_gives_way_to_one_from_the_same_host() {
+        let (mut door, mut connections) = ring();
+        let mut from = |from| connect(&mut door, &mut connections, from);
+        assert_eq!((from("10.0.0.2"), from("10.0.0.2")), (Ok(None), Ok(None)));
+        assert_eq!(from("10.0.0.3"), Ok(None));
+        assert_eq!(from("10.0.0.2"), Ok(Some(ConnId(0))));
+        assert_eq!(from("10.0.0.2"), Ok(Some(ConnId(1))));
+        assert_eq!(from("10.0.0.4"), Err(Refused::Address));
+    }
+
+    #[test]
+    fn a_host_has_its_share_of_links_and_who_leaves_makes_room() {
+        let (mut door, mut connections) = ring();
+        for n in 0..4 {
+            assert_eq!(connect(&mut door, &mut connections, "10.0.0.2"), Ok(None));
+            connections.get_mut(ConnId(n)).unwrap().is_greeted = true;
+        }
+        assert_eq!(connect(&mut door, &mut connections, "10.0.0.2"), Err(Refused::Links));
+        assert_eq!(connect(&mut door, &mut connections, "10.0.0.3"), Ok(None));
+        connections.get_mut(ConnId(2)).unwrap().close();
+        assert_eq!(connect(&mut door, &mut connections, "10.0.0.2"), Ok(Some(ConnId(2))));
+    }
+
+    #[test]
+    fn where_peers_may_come_from_anywhere_silent_ones_give_way_to_all() {
+        let (mut door, mut connections) = ring();
+        door.places.configure(ringfile::Peers::Any);
+        for n in 1..=8 {
+            assert_eq!(connect(&mut door, &mut connections, &format!("192.0.2.{n}")), Ok(None));
+        }
+        assert_eq!(connect(&mut door, &mut connections, "10.0.0.2"), Ok(Some(ConnId(0))));
     }
 
     #[test]
