@@ -121,12 +121,13 @@ impl Plan {
 #[derive(Debug)]
 pub struct Ring {
     dir: TempDir,
-    ports: Lease,
     daemons: Vec<Option<Daemon>>,
     net: Option<Net>,
     open_files: Option<u64>,
     /// How many fences were sent.
     fences: Cell<usize>,
+    /// Last: whoever leases them next must find nobody on them.
+    ports: Lease,
 }
 
 impl Ring {
