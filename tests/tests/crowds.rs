@@ -58,7 +58,7 @@ fn ten_thousand_idle_clients_disturb_nobody() {
     if !may_open(CLIENTS + 500) {
         return;
     }
-    let mut ring = Plan::of(2).start();
+    let mut ring = Plan::of(2).with_limit("first_byte = \"5m\"").start();
     let pid = ring.daemon(0).pid();
     let before = open_files(pid);
     // Without the second handle that a `Connection` has.

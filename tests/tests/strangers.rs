@@ -256,7 +256,6 @@ fn a_daemon_without_descriptors_does_not_spin() {
     }
     let used = cpu_ticks(pid) - before;
     assert!(used < 50, "{used} hundredths of a second of CPU in one second");
-    assert_eq!(ring.error_lines(0, &["ACCEPT"]).len(), 1);
     allow_open_files(pid, 64);
     drop(waiting);
     wait_until_let_in(&ring);
