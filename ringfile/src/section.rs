@@ -22,6 +22,7 @@ pub(crate) const TABLES: [(&str, &[&str]); 5] = [
             "redial_max",
             "redial_min",
             "scheme",
+            "tls",
         ],
     ),
     ("host", &["address", "client_port", "name", "retired", "ring_port"]),
