@@ -11,7 +11,11 @@ use std::path::Path;
 /// Reads the file that the options name.
 pub(crate) fn load(args: &RingArgs) -> Result<(Origin, RingFile), Failed> {
     let path = ringfile::place::ring_file(args.config.as_deref());
-    let origin = Origin { path, local: args.local };
+    read(Origin { path, local: args.local })
+}
+
+/// Reads the file of an origin.
+pub(crate) fn read(origin: Origin) -> Result<(Origin, RingFile), Failed> {
     let file = origin.load().map_err(|e| Failed::new(Exit::Config, e.to_string()))?;
     Ok((origin, file))
 }

@@ -16,6 +16,7 @@ mod gather;
 mod halt;
 mod held;
 mod journal;
+mod keys;
 mod limiter;
 mod listener;
 mod log_file;
@@ -33,6 +34,7 @@ mod signals;
 mod state_dir;
 mod stop;
 mod sync;
+mod tls;
 mod verify;
 mod whoami;
 

@@ -8,7 +8,7 @@ use pzog::Severity;
 use ringfile::RingFile;
 use std::cell::RefCell;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 /// Where the ring comes from.
@@ -25,6 +25,11 @@ impl Origin {
     pub(crate) fn load(&self) -> Result<RingFile, ringfile::Error> {
         let file = RingFile::load(&self.path)?;
         Ok(if self.local { file.local() } else { file })
+    }
+
+    /// The directory of keys: the one that is given, else `keys` beside ring.toml.
+    pub(crate) fn keys(&self, given: Option<&Path>) -> PathBuf {
+        given.map_or_else(|| self.path.with_file_name("keys"), Path::to_owned)
     }
 }
 
@@ -50,6 +55,9 @@ fn reload(daemon: &mut Daemon, origin: &Origin, running: &mut RingFile) {
     let error = daemon.reports.log.reopen();
     report_reopened(daemon, utc_seconds, "access.log", access);
     report_reopened(daemon, utc_seconds, "error.log", error);
+    if let Some(tls) = daemon.tls.clone() {
+        tls.reload(daemon);
+    }
     match origin.load() {
         Ok(file) => apply(daemon, utc_seconds, &file, running),
         Err(e) => {
@@ -74,8 +82,8 @@ fn apply(daemon: &mut Daemon, utc_seconds: u64, file: &RingFile, running: &mut R
     daemon.reconfigure(file);
     running.settings = file.settings;
     running.log.clone_from(&file.log);
-    if file.hosts != running.hosts || file.scheme != running.scheme {
-        let text = "RELOAD took the settings; the hosts or the scheme of the ring have changed, too, \
+    if file.hosts != running.hosts || file.scheme != running.scheme || file.tls != running.tls {
+        let text = "RELOAD took the settings; the hosts, the scheme or tls have changed, too, \
                     which needs a restart of every daemon";
         daemon.reports.node(utc_seconds, Severity::Warning, text);
     } else {

@@ -165,7 +165,10 @@ impl World {
         let Some((connection, side)) = self.connection_of(outsider) else { return false };
         let Party::Host(to, conn) = self.connections[connection].ends[1 - side] else { return false };
         let why = "its certificate is expired";
-        self.give(to, host.map_or(Input::PeerUnproved { conn, why }, |host| Input::PeerProved { conn, host }));
+        self.give(
+            to,
+            host.map_or(Input::PeerUnproved { conn, why }, |host| Input::PeerProved { conn, host }),
+        );
         true
     }
 
