@@ -4,10 +4,11 @@
 use rustix::net::{AddressFamily, SocketType, bind, connect, socket};
 use rustls::pki_types::ServerName;
 use rustls::{ClientConnection, ServerConnection, StreamOwned};
+use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::time::Duration;
-use tests::{Authority, Keys, Plan, Ring};
+use tests::{Authority, Keys, Plan, Ring, zog};
 
 const RING: &str = "lab";
 
@@ -229,4 +230,25 @@ fn where_tls_is_off_who_speaks_it_is_refused() {
     let line = ring.wait_for_error(0, &[&source, "REFUSED 502 it speaks TLS, which is off"]);
     assert_eq!(ring.error_lines(0, &[&source]), [line]);
     ring.fence(&[0, 1]);
+}
+
+#[test]
+fn a_ring_beyond_one_machine_without_tls_says_so_at_every_start_and_in_its_check() {
+    for (tls, is_told) in [("off", true), ("required", false)] {
+        let mut ring = Plan::of(2).with(&format!("tls = \"{tls}\"")).set_up();
+        Authority::new().write(&ring.keys_dir(), RING, &["A"]);
+        let toml = fs::read_to_string(ring.config()).expect("ring.toml");
+        // Of no machine, so that nothing leaves this one.
+        fs::write(ring.config(), toml.replace("127.0.0.2", "255.255.255.255")).expect("ring.toml");
+        let check = zog().args(["check", "--name", "A", "--config"]).arg(ring.config()).output();
+        let check = String::from_utf8_lossy(&check.expect("zog can be started").stdout).into_owned();
+        assert_eq!(check.contains("note: TLS is off"), is_told, "{check}");
+        for times in 1..=2 {
+            ring.start_unlinked(&[0]);
+            assert_eq!(ring.daemon(0).stderr().contains("TLS is off"), is_told);
+            assert!(ring.stop(0).success());
+            let expected = if is_told { times } else { 0 };
+            assert_eq!(ring.error_lines(0, &["WARN", "TLS is off", "`zog keys`"]).len(), expected);
+        }
+    }
 }

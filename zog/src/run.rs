@@ -38,10 +38,6 @@ const AGAIN_MAX: Duration = Duration::from_secs(30);
 /// How often it is looked whether work of a life that has failed is still under way.
 const UNDER_WAY_AGAIN: Duration = Duration::from_millis(20);
 
-/// What is told at each start of a ring whose hosts are on several machines.
-const UNPROTECTED: &str = "TLS is off: whoever reaches a ring port can say that it is a host of this ring, and read all \
-                           messages; `zog keys` and tls = \"required\" in ring.toml prevent that";
-
 /// Files are for this user and its group.
 const UMASK: Mode = Mode::WGRP.union(Mode::RWXO);
 
@@ -68,8 +64,8 @@ fn protection(
     me: usize,
 ) -> Result<Option<Rc<Tls>>, Failed> {
     if file.tls == ringfile::Tls::Off {
-        if file.reaches_beyond_loopback() {
-            log::warn!("{UNPROTECTED}");
+        if check::is_exposed(file) {
+            log::warn!("{}", check::UNPROTECTED);
         }
         return Ok(None);
     }
@@ -211,7 +207,7 @@ fn protect(daemon: &mut Daemon, file: &RingFile, tls: &Option<Rc<Tls>>) {
     daemon.tls.clone_from(tls);
     match tls {
         Some(tls) => tls::warn_of_expiry(tls, daemon),
-        None if file.reaches_beyond_loopback() => daemon.tell(Severity::Warning, UNPROTECTED),
+        None if check::is_exposed(file) => daemon.tell(Severity::Warning, check::UNPROTECTED),
         None => {}
     }
 }
