@@ -2,6 +2,7 @@
 //! line and counted, and the ring goes on.
 
 use rustix::net::{AddressFamily, SocketType, bind, connect, socket};
+use rustix::process::Signal;
 use rustls::pki_types::ServerName;
 use rustls::{ClientConnection, ServerConnection, StreamOwned};
 use std::fs;
@@ -23,7 +24,7 @@ const TLS_1_2: &[u8] = b"\x16\x03\x01\x00\x43\x01\x00\x00\x3f\x03\x03\
 /// What somebody shows who is not what it says.
 enum Shown {
     /// These keys, or none, in TLS 1.3.
-    Keys(Option<Keys>),
+    Keys(Option<Box<Keys>>),
     /// These bytes, and no TLS.
     Bytes(Vec<u8>),
 }
@@ -82,7 +83,7 @@ fn greet(stream: TcpStream, keys: Option<&Keys>, hello: &str) -> String {
 }
 
 fn strangers(ours: &Authority) -> Vec<Stranger> {
-    let keys = |keys: Keys| Shown::Keys(Some(keys));
+    let keys = |keys| Shown::Keys(Some(Box::new(keys)));
     let stranger = |what, shown, refused| Stranger { what, shown, from: 3, refused };
     vec![
         stranger("expired", keys(ours.issue(&uri("C"), -9..-2)), "its certificate has expired, on 20"),
@@ -115,7 +116,7 @@ fn strangers(ours: &Authority) -> Vec<Stranger> {
         stranger("TLS 1.2", Shown::Bytes(TLS_1_2.into()), "it does not speak TLS 1.3"),
         Stranger {
             what: "a stolen name from an address of nobody",
-            shown: Shown::Keys(Some(ours.issue(&uri("B"), -1..1))),
+            shown: keys(ours.issue(&uri("B"), -1..1)),
             from: 99,
             refused: "not the name in your certificate",
         },
@@ -132,7 +133,7 @@ fn who_dials_and_is_not_c_is_refused_and_c_is_not() {
         let source = format!("peer {}", stream.local_addr().expect("an address"));
         match &stranger.shown {
             Shown::Keys(keys) => {
-                let answer = greet(stream, keys.as_ref(), &hello(&ring));
+                let answer = greet(stream, keys.as_deref(), &hello(&ring));
                 assert!(!answer.starts_with("OK "), "{}: {answer}", stranger.what);
             }
             Shown::Bytes(bytes) => drop(said_to(stream, bytes)),
@@ -168,7 +169,7 @@ fn who_speaks_no_tls_is_told_that_it_has_to() {
 
 /// What host C's address shows to host A.
 fn impostors(ours: &Authority) -> Vec<Stranger> {
-    let keys = |keys: Keys| Shown::Keys(Some(keys));
+    let keys = |keys| Shown::Keys(Some(Box::new(keys)));
     let stranger = |what, shown, refused| Stranger { what, shown, from: 3, refused };
     vec![
         stranger("expired", keys(ours.issue(&uri("C"), -9..-2)), "its certificate has expired, on 20"),
@@ -204,7 +205,7 @@ fn who_is_dialled_and_is_not_c_is_refused() {
             match &impostor.shown {
                 // It ends in the refusal, of which our side need not know.
                 Shown::Keys(keys) => {
-                    let keys = keys.as_ref().expect("a server shows something");
+                    let keys = keys.as_deref().expect("a server shows something");
                     let tls = ServerConnection::new(keys.server()).expect("a server");
                     drop(StreamOwned::new(tls, stream).read(&mut [0]));
                 }
@@ -217,6 +218,21 @@ fn who_is_dialled_and_is_not_c_is_refused() {
         }
     }
     ring.fence(&[0, 1]);
+}
+
+#[test]
+fn who_has_expired_says_so_itself_and_is_refused_by_the_others() {
+    let ours = Authority::new();
+    let mut ring = Plan::of(2).with("tls = \"required\"").set_up();
+    ours.write(&ring.keys_dir(), RING, &["B"]);
+    ours.issue(&uri("A"), -9..-2).write(&ring.keys_dir(), "A");
+    ring.start_unlinked(&[0, 1]);
+    ring.wait_for_error(0, &["ERROR", "KEYS has expired", "`zog keys issue A --replace`"]);
+    ring.wait_for_error(1, &["REFUSED 505", "its certificate has expired"]);
+    ring.wait_for_error(0, &["REFUSED 505", "it refuses this host's certificate (CertificateExpired)"]);
+    ours.issue(&uri("A"), -1..1).write(&ring.keys_dir(), "A");
+    ring.daemon(0).signal(Signal::HUP);
+    ring.wait_linked();
 }
 
 #[test]

@@ -47,7 +47,7 @@ fn restart(ring: &mut Ring, host: usize) {
 
 #[test]
 fn five_protected_hosts_deliver_and_one_that_was_away_catches_up() {
-    let mut ring = Plan::of(5).with_keys().start();
+    let mut ring = Plan::of(5).with_keys().with_journal("segment = \"1MiB\"").start();
     ring.kill(4);
     let mut texts: Vec<String> = Vec::new();
     for host in 0..4 {

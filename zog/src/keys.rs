@@ -87,3 +87,13 @@ fn write(path: &Path, text: &str, mode: u32) -> Result<(), String> {
 fn now() -> u64 {
     SystemTime::UNIX_EPOCH.elapsed().map_or(0, |since| since.as_secs())
 }
+
+/// A CA, and the keys of these hosts, in a test.
+#[cfg(test)]
+pub(crate) fn make_all(files: &Files, hosts: &[&str]) {
+    let host = |name| format!("[[host]]\nname = \"{name}\"\naddress = \"{name}.test\"\n");
+    let ring: String = hosts.iter().map(host).collect();
+    let ring = RingFile::parse(&ring, Path::new("ring.toml")).unwrap();
+    authority::init(files, None, 1).unwrap();
+    issue::issue(files, &ring, &[], true, 1, false).unwrap();
+}

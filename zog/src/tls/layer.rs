@@ -153,3 +153,112 @@ impl Layer {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Files, Hosts, Tls};
+    use super::*;
+    use crate::connection::Kind;
+    use crate::keys;
+    use crate::rt;
+    use futures_lite::future;
+    use std::future::poll_fn;
+    use std::net::TcpListener;
+
+    fn tls(files: &Files, me: usize) -> Tls {
+        Tls::load(files.clone(), Hosts { names: vec!["A".into(), "B".into()], me }).unwrap()
+    }
+
+    /// A's layer, which dials, and B's.
+    fn layers() -> [Layer; 2] {
+        let dir = tempfile::tempdir().unwrap();
+        let files = Files::of(&dir.path().join("keys"));
+        keys::make_all(&files, &["A", "B"]);
+        let layer = |me, kind| tls(&files, me).layer(kind).unwrap().unwrap();
+        [layer(0, Kind::Peer(Some(HostIndex(1)))), layer(1, Kind::Peer(None))]
+    }
+
+    fn sockets() -> [Async<TcpStream>; 2] {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let near = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        [near, listener.accept().unwrap().0].map(|socket| Async::new(socket).unwrap())
+    }
+
+    async fn write(socket: &Async<TcpStream>, out: &mut Vec<u8>) {
+        while !out.is_empty() {
+            match socket.write_now(out) {
+                Ok(n) => drop(out.drain(..n)),
+                Err(e) if e.kind() == ErrorKind::WouldBlock => poll_fn(|cx| socket.poll_writable(cx)).await,
+                Err(e) => panic!("{e}"),
+            }
+        }
+    }
+
+    /// Reads as the daemon does until the end; gives what came, and what was proved.
+    async fn read_all(mut layer: Layer, socket: Async<TcpStream>, buffer: usize) -> (Vec<u8>, Vec<News>) {
+        let (mut all, mut news, mut out) = (Vec::new(), Vec::new(), Vec::new());
+        let mut buffer = vec![0; buffer];
+        loop {
+            let read = layer.read(&socket, &mut buffer, &mut out);
+            write(&socket, &mut out).await;
+            news.extend(layer.take_news());
+            match read {
+                Ok(0) => return (all, news),
+                Ok(n) => all.extend_from_slice(&buffer[..n]),
+                Err(e) if e.kind() == ErrorKind::WouldBlock && layer.is_readable() => {}
+                Err(e) if e.kind() == ErrorKind::WouldBlock => poll_fn(|cx| socket.poll_readable(cx)).await,
+                Err(e) => panic!("{e}"),
+            }
+        }
+    }
+
+    /// Sends what waits for the handshake first, the rest once it is over, and then the end.
+    async fn send_all(mut layer: Layer, socket: Async<TcpStream>, parts: Vec<Vec<u8>>) -> Vec<News> {
+        let (mut out, mut news, mut buffer) = (Vec::new(), Vec::new(), vec![0; 1000]);
+        layer.encrypt(&[IoSlice::new(&parts[0])], &mut out);
+        while news.is_empty() {
+            write(&socket, &mut out).await;
+            poll_fn(|cx| socket.poll_readable(cx)).await;
+            assert_eq!(layer.read(&socket, &mut buffer, &mut out).unwrap_err().kind(), ErrorKind::WouldBlock);
+            news.extend(layer.take_news());
+        }
+        let rest: Vec<_> = parts[1..].iter().map(|part| IoSlice::new(part)).collect();
+        layer.encrypt(&rest, &mut out);
+        layer.close(&mut out);
+        write(&socket, &mut out).await;
+        news
+    }
+
+    #[test]
+    fn whatever_the_buffers_all_comes_in_order_and_then_the_end() {
+        let parts: Vec<Vec<u8>> =
+            [1, 40_000, 0, 77, 16_384].map(|n| (0..n).map(|i| (i % 251) as u8).collect()).into();
+        let whole = parts.concat();
+        for buffer in [2, 3, 100, 16 << 10, 40_000, 256 << 10] {
+            let ([a, b], [near, far], parts) = (layers(), sockets(), parts.clone());
+            let (sender, (all, receiver)) =
+                rt::run(future::zip(send_all(a, near, parts), read_all(b, far, buffer)));
+            assert!(all == whole, "with a buffer of {buffer}: {} of {} bytes", all.len(), whole.len());
+            assert_eq!(sender, [News::Proved(HostIndex(1))]);
+            assert_eq!(receiver, [News::Proved(HostIndex(0))]);
+        }
+    }
+
+    #[test]
+    fn any_bytes_are_refused_in_words_and_never_break_it() {
+        use proptest::prelude::*;
+        let config = ProptestConfig::with_cases(64);
+        proptest!(config, |(bytes in prop::collection::vec(any::<u8>(), 1..2000), header in any::<bool>())| {
+            let [_, mut b] = layers();
+            let bytes = if header { [b"\x16\x03\x01\x02\x00\x01".as_slice(), &bytes].concat() } else { bytes };
+            let (mut to, mut out) = (vec![0; 4000], Vec::new());
+            let read = b.decrypt(&bytes, &mut to, &mut out);
+            prop_assert!(read.is_err());
+            match b.take_news() {
+                Some(News::Unproved(why)) => prop_assert!(!why.chars().any(char::is_control), "{why}"),
+                None => {} // it may go on
+                Some(proved) => prop_assert!(false, "{proved:?}"),
+            }
+        });
+    }
+}
