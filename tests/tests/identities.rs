@@ -9,7 +9,7 @@ use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::time::Duration;
-use tests::{Authority, Keys, Plan, Ring, zog};
+use tests::{Authority, Keys, Plan, Ring, wait_until, zog};
 
 const RING: &str = "lab";
 
@@ -167,6 +167,20 @@ fn who_speaks_no_tls_is_told_that_it_has_to() {
     assert!(said.starts_with("ERR 502 ") && said.contains("tls = \"required\""), "{said}");
 }
 
+/// The next connection of A or B, who dial again and again while they are refused.
+fn next_dialled(listener: &TcpListener, what: &str) -> TcpStream {
+    listener.set_nonblocking(true).expect("a listener that does not block");
+    let mut accepted = None;
+    wait_until(&format!("C, which shows what is {what}, is dialled again"), || {
+        accepted = listener.accept().ok();
+        accepted.is_some()
+    });
+    let (stream, _) = accepted.expect("a connection");
+    stream.set_nonblocking(false).expect("a connection that blocks");
+    stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+    stream
+}
+
 /// What host C's address shows to host A.
 fn impostors(ours: &Authority) -> Vec<Stranger> {
     let keys = |keys| Shown::Keys(Some(Box::new(keys)));
@@ -200,8 +214,7 @@ fn who_is_dialled_and_is_not_c_is_refused() {
         let refused = || ring.error_lines(0, &["(C)", "REFUSED 505", impostor.refused]).len();
         let before = refused();
         while refused() == before {
-            let (mut stream, _) = listener.accept().expect("A and B dial again and again");
-            stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+            let mut stream = next_dialled(&listener, impostor.what);
             match &impostor.shown {
                 // It ends in the refusal, of which our side need not know.
                 Shown::Keys(keys) => {
