@@ -213,7 +213,10 @@ fn who_is_dialled_and_is_not_c_is_refused() {
     for impostor in impostors(&ours) {
         let refused = || ring.error_lines(0, &["(C)", "REFUSED 505", impostor.refused]).len();
         let before = refused();
+        let mut dials = 0;
         while refused() == before {
+            dials += 1;
+            assert!(dials < 200, "C, which shows what is {}, is dialled and not refused", impostor.what);
             let mut stream = next_dialled(&listener, impostor.what);
             match &impostor.shown {
                 // It ends in the refusal, of which our side need not know.
