@@ -80,7 +80,7 @@ pub(crate) struct RingArgs {
     /// This host's name in the ring [default: the host with this machine's name, or with one of its addresses]
     #[arg(short, long, value_name = "NAME")]
     pub(crate) name: Option<String>,
-    /// All hosts of the ring on this machine: host i has 127.0.0.1, ring port 55551+10i, client port 55552+10i.
+    /// All hosts of the ring on this machine: host i has 127.0.0.1, ring port 55551+10i, client port 55552+10i, HTTP port 55550+10i.
     #[arg(long)]
     pub(crate) local: bool,
 }

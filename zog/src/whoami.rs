@@ -65,6 +65,7 @@ mod tests {
                 address: address.into(),
                 ring_port: 55551,
                 client_port: 55552,
+                http_port: None,
                 is_retired: false,
             })
             .into()

@@ -39,7 +39,7 @@ impl System for Zog {
             let (links, clients) = (site.port(node, 1), site.port(node, 0));
             write!(
                 ring,
-                "[[host]]\nname = \"N{node}\"\naddress = \"127.0.0.1\"\nring_port = {links}\nclient_port = {clients}\n"
+                "[[host]]\nname = \"N{node}\"\naddress = \"127.0.0.1\"\nring_port = {links}\nclient_port = {clients}\nhttp_port = 0\n"
             )?;
         }
         let file = site.dir().join("ring.toml");
