@@ -4,7 +4,7 @@
 use crate::broadcast::OWN;
 use crate::node::{Counters, Node};
 use crate::ring::{HostIndex, Scheme};
-use crate::status::StreamStatus;
+pub use crate::status::StreamStatus;
 use crate::time::{Duration, Time};
 use alloc::collections::BTreeMap;
 use alloc::string::String;
@@ -13,6 +13,10 @@ use alloc::vec::Vec;
 /// A node at one moment.
 #[derive(Clone, Debug)]
 pub struct View {
+    /// The names of all hosts by their indices: the [`hosts`](View::hosts) in ring order, then the retired ones.
+    pub names: Vec<String>,
+    /// How many of them are not retired.
+    pub hosts: usize,
     /// Its place in the ring.
     pub me: HostIndex,
     /// Its incarnation.
@@ -48,6 +52,20 @@ pub struct View {
     pub streams: Vec<StreamView>,
     /// What stands in access.log of each origin, by its index, retired ones behind the others: since the journal began.
     pub logged: Vec<u64>,
+}
+
+impl View {
+    /// The name of a host.
+    #[must_use]
+    pub fn name(&self, host: HostIndex) -> &str {
+        &self.names[host.index()]
+    }
+
+    /// What a host has told of each stream that is for it.
+    pub fn marks_of(&self, host: HostIndex) -> impl Iterator<Item = (&StreamView, &Mark)> {
+        let mark = move |stream: &'_ StreamView| stream.marks.iter().position(|mark| mark.host == host);
+        self.streams.iter().filter_map(move |stream| Some((stream, &stream.marks[mark(stream)?])))
+    }
 }
 
 /// Another host as the node sees it.
@@ -189,6 +207,8 @@ impl Node {
     pub fn view(&self, now: Time) -> View {
         let ring = &self.ring;
         View {
+            names: ring.names().map(String::from).collect(),
+            hosts: ring.len(),
             me: self.me,
             incarnation: self.incarnation,
             digest: ring.digest(),
@@ -247,13 +267,9 @@ impl Node {
     }
 
     fn logged_by_origin(&self) -> Vec<u64> {
-        let mut logged = alloc::vec![0; self.ring.len()];
+        let mut logged = alloc::vec![0; self.ring.names().count()];
         for stream in self.streams.iter() {
-            let origin = stream.name.origin.index();
-            if origin >= logged.len() {
-                logged.resize(origin + 1, 0);
-            }
-            logged[origin] += stream.logged;
+            logged[stream.name.origin.index()] += stream.logged;
         }
         logged
     }

@@ -15,7 +15,7 @@ use crate::held::Held;
 use crate::journal::{self, Journal};
 use crate::reports::Reports;
 use crate::rt::{self, Async};
-use crate::{gather, halt, rotate, serve, sync};
+use crate::{gather, halt, http, rotate, serve, sync};
 use pzog::limits::{LINE_MAX, READS_IN_SEGMENT};
 use pzog::{ConnId, HostIndex, Input, Node, Now, Outputs, Prepare, Read, Severity, Slice, Source};
 use ringfile::RingFile;
@@ -395,6 +395,15 @@ impl Daemon {
     pub(crate) fn reconfigure(&mut self, file: &RingFile) {
         self.read_max = read_max(file);
         self.turn(Input::Reconfigured { settings: file.settings });
+    }
+
+    /// What whoever watches may know.
+    pub(crate) fn seen(&self) -> http::Life {
+        http::Life {
+            view: self.node.view(self.clock.mono()),
+            reads_clients: self.read_clients,
+            held_bytes: self.access_log.held_bytes() as u64,
+        }
     }
 
     /// Closes all connections, in order: what was sent is still written.

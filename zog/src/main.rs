@@ -15,6 +15,7 @@ mod failure;
 mod gather;
 mod halt;
 mod held;
+mod http;
 mod journal;
 mod limiter;
 mod listener;

@@ -74,8 +74,8 @@ fn apply(daemon: &mut Daemon, utc_seconds: u64, file: &RingFile, running: &mut R
     daemon.reconfigure(file);
     running.settings = file.settings;
     running.log.clone_from(&file.log);
-    if file.hosts != running.hosts || file.scheme != running.scheme {
-        let text = "RELOAD took the settings; the hosts or the scheme of the ring have changed, too, \
+    if file.hosts != running.hosts || file.scheme != running.scheme || file.http != running.http {
+        let text = "RELOAD took the settings; the hosts or the scheme of the ring, or [http], have changed, too, \
                     which needs a restart of every daemon";
         daemon.reports.node(utc_seconds, Severity::Warning, text);
     } else {
