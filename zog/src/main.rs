@@ -2,7 +2,9 @@
 
 mod access_log;
 mod alarm;
+mod ask;
 mod check;
+mod check_ring;
 mod cli;
 mod clock;
 mod connection;
@@ -32,8 +34,11 @@ mod run;
 mod serve;
 mod signals;
 mod state_dir;
+mod status;
 mod stop;
 mod sync;
+mod table;
+mod top;
 mod verify;
 mod whoami;
 
