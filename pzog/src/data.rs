@@ -131,6 +131,9 @@ impl Node {
             self.streams.get_mut(stream).want.let_go = true;
             return Ok(()); // what does not fit now is asked for again when it does
         }
+        if let Some(host) = peer.host {
+            self.came_by_plan(host, stream, data.seq, out);
+        }
         match self.streams.get(stream).arrival(data.seq) {
             Arrival::Next if !self.may_begin(now, stream, &data, out)? => return Ok(()),
             Arrival::Next => {}

@@ -10,6 +10,7 @@ use crate::event::{ConnId, Outputs, Severity, Slice, Source, Span};
 use crate::journal::record::put_given_up;
 use crate::limits::{TELL_ALL_WITHIN, WANT_AFTER, WANT_AGAIN};
 use crate::node::Node;
+use crate::relay::Way;
 use crate::report::Refusal;
 use crate::ring::HostIndex;
 use crate::stream::Numbers;
@@ -189,6 +190,32 @@ impl Node {
             let name = core::str::from_utf8(&head[..head.len() - 1]).unwrap_or_default();
             let span = out.put_small(format_args!("ENOUGH {name}\r\n"));
             out.send.push((up.conn, Slice::Small(span)));
+        }
+    }
+
+    /// A message came from whoever sends the stream by the plan, near its head: what this one sends comes in any
+    /// case, so another host that was asked while nothing came need not go on.
+    pub(crate) fn came_by_plan(&mut self, host: HostIndex, stream: u32, seq: u64, out: &mut Outputs) {
+        let state = self.streams.get(stream);
+        let origin = state.name.origin;
+        let is_other = state.want.server.is_some_and(|server| server != host && server != origin);
+        let is_near = seq + self.settings.window_messages > state.journaled;
+        if is_other && is_near && (host == origin || self.relay_of(origin) == Some(host)) {
+            self.leave_server(stream, out);
+        }
+    }
+
+    /// Who passes an origin's messages on to this host while all is well, if anybody.
+    fn relay_of(&self, origin: HostIndex) -> Option<HostIndex> {
+        if self.ring.is_retired(origin) {
+            return None;
+        }
+        let hosts = self.ring.len();
+        // All hosts have their ways alike: as this one's go to the host that is as far from it as it is from the origin.
+        let offset = (self.me.index() + hosts - origin.index()) % hosts;
+        match self.ways[self.ring.peer(self.me, offset).index()] {
+            Way::ByRelay { relay } => Some(self.ring.peer(origin, relay)),
+            Way::Direct { .. } => None,
         }
     }
 
