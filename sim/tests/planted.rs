@@ -26,7 +26,7 @@ const FOUND_BY: [(Bug, &str); 29] = [
     (Bug::MarkTooFar, "kills"),
     (Bug::RotationUnmarked, "rotation"),
     (Bug::NoRepair, "kills"),
-    (Bug::PassedOverUnheard, "everything"),
+    (Bug::PassedOverUnheard, "short-lives"),
     (Bug::AbandonedCounted, "away-too-long"),
     (Bug::RefusalUnreported, "calm"),
     (Bug::OwnTime, "clocks"),
