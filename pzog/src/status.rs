@@ -235,7 +235,9 @@ impl Node {
 
     /// A piece of the journal was read for a search.
     pub(crate) fn find_read(&mut self, id: u32, bytes: &mut [u8], out: &mut Outputs) {
-        let Some(at) = self.finds.iter().position(|find| find.reading == id) else { return };
+        let Some(at) = self.finds.iter().position(|find| find.reading == id) else {
+            return self.sum_read(id, bytes, out);
+        };
         let mut find = self.finds.swap_remove(at);
         let base = find.at;
         let asked = core::mem::replace(&mut find.bytes, SERVE_BYTES).min(self.journal.bytes_behind(base));
@@ -250,12 +252,12 @@ impl Node {
 
 /// The lines `count` and `syncs`: what was counted in this life, and how many syncs took up to so many microseconds.
 fn put_counters(view: &View, to: &mut Text<'_>) {
-    let Counters { taken, logged, relayed, repeats, given_up, refused } = view.counters;
+    let Counters { taken, logged, relayed, repeats, given_up, refused, diverged } = view.counters;
     let clients = view.clients;
     let _ = write!(
         to,
         "+ count taken={taken} logged={logged} relayed={relayed} repeats={repeats} given_up={given_up} \
-         refused={refused} clients={clients}\r\n+ syncs"
+         refused={refused} diverged={diverged} clients={clients}\r\n+ syncs"
     );
     for (range, count) in view.syncs.counts().iter().enumerate().filter(|(_, count)| **count > 0) {
         let _ = match Histogram::BOUNDS.get(range) {

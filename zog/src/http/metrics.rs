@@ -59,6 +59,7 @@ fn of_messages(life: &Life, text: &mut Text) {
         counters.repeats,
     );
     text.counter("zog_messages_given_up", "Messages missing here for good.", counters.given_up);
+    text.counter("zog_diverged", "Comparisons of journals that found a difference.", counters.diverged);
     text.family("zog_messages_logged", "counter", "Messages in access.log, since the journal began.");
     for (origin, logged) in (0..).map(HostIndex).zip(&view.logged) {
         text.sample("zog_messages_logged_total", &[("origin", view.name(origin))], logged);

@@ -61,6 +61,7 @@ struct Counted {
     repeats: u64,
     given_up: u64,
     refused: u64,
+    diverged: u64,
     refused_for: BTreeMap<&'static str, u64>,
 }
 
@@ -132,8 +133,17 @@ fn host(life: &Life) -> Host {
 }
 
 fn counted(view: &View) -> Counted {
-    let pzog::Counters { taken, logged, relayed, repeats, given_up, refused } = view.counters;
-    Counted { taken, logged, relayed, repeats, given_up, refused, refused_for: view.refused.clone() }
+    let pzog::Counters { taken, logged, relayed, repeats, given_up, refused, diverged } = view.counters;
+    Counted {
+        taken,
+        logged,
+        relayed,
+        repeats,
+        given_up,
+        refused,
+        diverged,
+        refused_for: view.refused.clone(),
+    }
 }
 
 fn peer(view: &View, peer: &PeerView) -> Peer {
