@@ -71,7 +71,7 @@ impl Node {
             self.waiting.retain(|c| *c != conn);
         }
         if !rest.is_empty() && !client.lines.skipping && !client.ending {
-            self.counters.refused += 1;
+            self.count_refused(Refusal::Unterminated.reason());
             out.report_refused(Source::Conn(conn), Refusal::Unterminated, rest);
         }
     }
@@ -128,7 +128,7 @@ impl Node {
                 Ok(())
             }
             Some(ClientLine::Status) => {
-                self.client_status(now.mono, conn, client, out);
+                self.client_status(now, conn, client, out);
                 Ok(())
             }
             Some(ClientLine::Who(id)) => self.client_who(now.mono, conn, client, id, out),
@@ -352,7 +352,7 @@ impl Node {
         line: &[u8],
         out: &mut Outputs,
     ) {
-        self.counters.refused += 1;
+        self.count_refused(refusal.reason());
         if !planted!(RefusalUnreported) {
             out.report_refused(Source::Conn(conn), refusal, line);
         }

@@ -148,6 +148,9 @@ impl Node {
             }
             Arrival::Repeat => {
                 self.counters.repeats += 1;
+                if let Some(host) = peer.host {
+                    self.links[host.index()].repeats += 1;
+                }
                 return Ok(());
             }
         }

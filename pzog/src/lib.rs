@@ -14,6 +14,7 @@
 //! | `feed`, `repair` | what each host is sent, live or from the journal; what is lacking here, and whom to ask |
 //! | [`journal`], `upkeep` | what is kept, how it is recovered, and when it goes |
 //! | [`wire`], [`text`], [`time`], [`ring`] | lines, characters, times, places in the ring |
+//! | [`view`] | what a node shows of itself, for whoever watches it |
 //! | [`settings`], [`limits`], [`report`] | what a person may turn; every bound; what error.log is told |
 //!
 //! # The contract
@@ -103,6 +104,7 @@ mod sums;
 pub mod text;
 pub mod time;
 mod upkeep;
+pub mod view;
 mod watermark;
 pub mod wire;
 
@@ -114,3 +116,4 @@ pub use report::Refusal;
 pub use ring::{HostIndex, Ring, RingError, Scheme};
 pub use settings::{Connect, Level, Settings};
 pub use time::{Now, Stamp, Time};
+pub use view::View;

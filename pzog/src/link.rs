@@ -22,7 +22,8 @@ use crate::peer::{Peer, Phase};
 use crate::report::{Excerpt, Refusal};
 use crate::ring::HostIndex;
 use crate::settings::Connect;
-use crate::time::Time;
+use crate::time::{Duration, Time};
+use crate::view::Down;
 use crate::wire::{Hello, HelloForm, Revisions};
 use alloc::vec::Vec;
 use rand::RngExt as _;
@@ -62,6 +63,12 @@ pub(crate) struct Link {
     pub(crate) since: Time,
     /// A connection of this name that speaks version 1.
     pub(crate) version_1: Option<ConnId>,
+    /// From the last `KEEPALIVE` to its answer.
+    pub(crate) round_trip: Option<Duration>,
+    /// Messages that it sent although they were here.
+    pub(crate) repeats: u64,
+    /// How often the link has ended, by [`Down::WORDS`].
+    pub(crate) downs: [u64; Down::WORDS.len()],
 }
 
 /// A link that is up.
@@ -72,7 +79,7 @@ pub(crate) struct Up {
     pub(crate) agrees: bool,
     /// The revision of the protocol that both speak.
     pub(crate) revision: u64,
-    incarnation: u64,
+    pub(crate) incarnation: u64,
     /// When a message last went over it, for links on demand.
     pub(crate) used: Time,
     /// When the last `KEEPALIVE` was sent that was answered: what the host has told since was true then.
@@ -370,7 +377,7 @@ impl Node {
     pub(crate) fn peer_closed(&mut self, now: Time, conn: ConnId, rest: &[u8], out: &mut Outputs) {
         let Some(peer) = self.peers.remove(conn) else { return };
         if !rest.is_empty() && !peer.lines.skipping && peer.phase == Phase::Version1 {
-            self.counters.refused += 1;
+            self.count_refused(Refusal::Unterminated.reason());
             out.report_refused(Source::Conn(conn), Refusal::Unterminated, rest);
         }
         let Some(host) = peer.host.or(peer.dialed) else {
@@ -380,7 +387,7 @@ impl Node {
             return;
         };
         self.version_1_down(conn, host, out);
-        self.link_down(now, conn, host, "the connection ended", out);
+        self.link_down(now, conn, host, (Down::Ended, "the connection ended"), out);
         if peer.dialed.is_some() && !peer.was_linked {
             self.back_off(now, host);
         }
@@ -403,14 +410,16 @@ impl Node {
         now: Time,
         conn: ConnId,
         host: HostIndex,
-        why: &str,
+        (down, why): (Down, &str),
         out: &mut Outputs,
     ) {
         let link = &mut self.links[host.index()];
         let Some(up) = link.up.take_if(|up| up.conn == conn) else { return };
         (link.feeds, link.since) = (Feeds::default(), now);
+        link.downs[down as usize] += 1;
         link.path.link_down();
         self.servers_link_down(now, host);
+        self.drop_sample();
         let incarnation = up.incarnation;
         out.report(
             Severity::Warning,
@@ -449,7 +458,7 @@ impl Node {
 
     /// Says no, with the reason, and closes. The refused line, if it was one, goes to error.log.
     pub(crate) fn refuse_peer(&mut self, conn: ConnId, code: u16, why: &str, line: &[u8], out: &mut Outputs) {
-        self.counters.refused += 1;
+        self.count_refused("handshake");
         let source = Source::Conn(conn);
         if line.is_empty() {
             out.report(Severity::Warning, source, format_args!("REFUSED {code} {why}"));

@@ -19,6 +19,7 @@ use crate::stream::{Stream, Streams};
 use crate::sums::Sums;
 use crate::time::{Duration, Now, Stamp, Time};
 use crate::upkeep::Settling;
+use crate::view::{Histogram, Sample};
 use crate::wire::StreamName;
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet};
@@ -135,6 +136,9 @@ pub struct Node {
     /// The stamp of the last wall-clock second.
     stamp: (u64, Stamp),
     pub(crate) counters: Counters,
+    /// Lines that were not accepted, by their reasons.
+    pub(crate) refused: BTreeMap<&'static str, u64>,
+    pub(crate) sample: Sample,
 }
 
 /// How far the journal is on its way to the disk, counted in records.
@@ -143,6 +147,9 @@ pub(crate) struct Sync {
     pub(crate) written: u64,
     pub(crate) synced: u64,
     syncing: Option<u64>,
+    /// When it began, and how long all of them took.
+    begun: Time,
+    pub(crate) times: Histogram,
     /// Somebody waits for what was written: sync in this turn.
     pub(crate) urgent: bool,
     at: Option<Time>,
@@ -222,6 +229,8 @@ impl Node {
             stopping: None,
             stamp: (u64::MAX, Stamp::of_utc_seconds(0)),
             counters: Counters::default(),
+            refused: BTreeMap::new(),
+            sample: Sample::default(),
             rng: SmallRng::seed_from_u64(seed),
             ring,
             me,
@@ -320,6 +329,7 @@ impl Node {
     /// What every turn ends with, whatever its input was.
     fn finish_turn(&mut self, now: Time, lines: &[u8], out: &mut Outputs) {
         self.send_own(now, out);
+        self.begin_sample(now);
         self.tend_links(now, out);
         self.settle_paths(now);
         self.tend_repair(now, out);
@@ -357,7 +367,7 @@ impl Node {
         }
         let at = *sync.at.get_or_insert(now + SYNC_WITHIN);
         if sync.syncing.is_none() && (sync.urgent || at <= now) {
-            *sync = Sync { syncing: Some(sync.written), urgent: false, at: None, ..*sync };
+            *sync = Sync { syncing: Some(sync.written), begun: now, urgent: false, at: None, ..*sync };
             self.streams.sync_begins();
             self.journal.sync_begins();
             self.sync_own_begins();
@@ -368,6 +378,7 @@ impl Node {
     fn synced(&mut self, now: Time, out: &mut Outputs) {
         let Some(written) = self.sync.syncing.take() else { return };
         self.sync.synced = written;
+        self.sync.times.add(now - self.sync.begun);
         // Not before this life's first head, which does not follow them, is certain.
         out.release.append(&mut self.dead);
         self.release = true;

@@ -9,6 +9,7 @@ use crate::ring::HostIndex;
 use crate::settings::{Connect, Level};
 use crate::text;
 use crate::time::{Now, Stamp, Time};
+use crate::view::Down;
 use crate::wire::{LineReader, PeerLine};
 use alloc::vec::Vec;
 
@@ -167,6 +168,7 @@ impl Node {
             (Some(PeerLine::Ack), _) if was_up => {
                 let (host, sent) = (peer.host, peer.unanswered.take());
                 if let (Some(host), Some(sent)) = (host, sent) {
+                    self.links[host.index()].round_trip = Some(now.mono - sent);
                     self.settle_hears(host, sent);
                 }
                 self.link_lives(conn, out);
@@ -197,7 +199,7 @@ impl Node {
         if self.peers.get_mut(conn).is_some_and(|p| p.is_greeting()) {
             return self.refuse_peer(conn, 501, "a handshake comes first", line, out);
         }
-        self.counters.refused += 1;
+        self.count_refused(refusal.reason());
         out.report_refused(Source::Conn(conn), refusal, line);
     }
 
@@ -221,7 +223,7 @@ impl Node {
                 (peer.phase, peer.deadline) = (Phase::ByeHeard, Some(now + HANDSHAKE));
                 self.send_text(conn, b"BYE\r\n", out);
                 let why = alloc::format!("BYE {}", Excerpt(why));
-                self.link_down(now, conn, host, &why, out);
+                self.link_down(now, conn, host, (Down::Left, &why), out);
             }
             (Phase::ByeSaid, _) if is_stopping => peer.phase = Phase::ByeAnswered,
             _ => self.close_peer(conn, out),
@@ -304,7 +306,7 @@ impl Node {
             }
             (Phase::Up, Some(host)) => {
                 if peer.unanswered.is_some_and(|since| now - since >= settings.peer_silence) {
-                    self.link_down(now, conn, host, "KEEPALIVE was not answered", out);
+                    self.link_down(now, conn, host, (Down::Silent, "KEEPALIVE was not answered"), out);
                     self.close_peer(conn, out);
                 } else if peer.keepalive_at <= now {
                     peer.keepalive_at = now + settings.keepalive;
@@ -327,7 +329,8 @@ impl Node {
     /// The linked connection did not prove itself alive in time.
     fn replace_link(&mut self, now: Time, newcomer: ConnId, host: HostIndex, out: &mut Outputs) {
         if let Some(up) = self.links[host.index()].up {
-            self.link_down(now, up.conn, host, "it did not answer while a new connection waited", out);
+            let why = "it did not answer while a new connection waited";
+            self.link_down(now, up.conn, host, (Down::Replaced, why), out);
             self.close_peer(up.conn, out);
         }
         self.admit_questioning(now, newcomer, out);
@@ -339,7 +342,7 @@ impl Node {
         let unused = used.is_some_and(|at| now - at >= self.settings.peer_silence);
         if unused && self.settings.connect == Connect::OnDemand {
             self.say_bye(now, conn, "unused", out);
-            self.link_down(now, conn, host, "unused", out);
+            self.link_down(now, conn, host, (Down::Unused, "unused"), out);
         }
     }
 

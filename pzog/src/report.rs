@@ -81,6 +81,44 @@ impl Refusal {
     }
 }
 
+impl Refusal {
+    /// Its name among the counters.
+    #[must_use]
+    pub fn reason(self) -> &'static str {
+        match self {
+            Refusal::BareLf => "bare_lf",
+            Refusal::LineTooLong => "line_too_long",
+            Refusal::Unterminated => "unterminated",
+            Refusal::UnknownVerb => "unknown_verb",
+            Refusal::BadHello => "bad_hello",
+            Refusal::Malformed => "malformed",
+            Refusal::BadTime => "bad_time",
+            Refusal::TimeOff => "time_off",
+            Refusal::Text(BadText::Empty) => "text_empty",
+            Refusal::Text(BadText::TooLong { .. }) => "text_too_long",
+            Refusal::Text(BadText::NotUtf8 { .. }) => "text_not_utf8",
+            Refusal::Text(BadText::Control { .. }) => "text_control",
+            Refusal::Text(BadText::Invisible { .. }) => "text_invisible",
+            Refusal::Conflict => "conflict",
+            Refusal::SessionKnown => "session_known",
+            Refusal::SessionsFull => "sessions_full",
+            Refusal::JournalFull => "journal_full",
+            Refusal::TooManySearches => "searches",
+            Refusal::StreamsFull => "streams_full",
+            Refusal::NotAsked => "not_asked",
+            Refusal::TooManyUnanswered => "unanswered",
+            Refusal::ClientsFull => "clients_full",
+            Refusal::Stopping => "stopping",
+            Refusal::Idle => "idle",
+            Refusal::Silent => "silent",
+            Refusal::Replaced => "replaced",
+            Refusal::UnknownOrigin => "unknown_origin",
+            Refusal::NotForUs => "not_for_us",
+            Refusal::UnknownMessage => "unknown_message",
+        }
+    }
+}
+
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -139,6 +139,11 @@ impl Ring {
         host.index() >= self.active
     }
 
+    /// The names of all hosts in ring order, then those of the retired ones.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.names.iter().map(String::as_str)
+    }
+
     /// A host's name.
     #[must_use]
     pub fn name(&self, host: HostIndex) -> &str {

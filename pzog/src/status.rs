@@ -5,16 +5,20 @@ use crate::client::Client;
 use crate::event::{ConnId, Outputs, Place, Read};
 use crate::journal::record::{Line, lines};
 use crate::limits::{FINDS_MAX, FOUND_MAX, SERVE_BYTES};
-use crate::node::Node;
+use crate::node::{Counters, Node};
 use crate::report::Refusal;
 use crate::ring::HostIndex;
 use crate::text;
-use crate::time::{STAMP_LEN, Time};
+use crate::time::{Duration, Now, STAMP_LEN, Time};
+use crate::view::{Histogram, Mark, PeerView, StreamView, View};
 use crate::wire::{Data, StreamName, Text, number};
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use core::fmt::Write as _;
+
+/// The daemon's version, which is that of the core.
+const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// A search for a text in the journal.
 #[derive(Debug)]
@@ -50,7 +54,7 @@ impl Node {
         (0..self.streams.len()).map(|stream| self.stream_status(stream))
     }
 
-    fn stream_status(&self, stream: u32) -> StreamStatus {
+    pub(crate) fn stream_status(&self, stream: u32) -> StreamStatus {
         let state = self.streams.get(stream);
         let told = self.known_upto(stream).max(state.journaled);
         let (logged, repeats, given_up) = (state.logged, state.repeats, state.given_up);
@@ -58,57 +62,63 @@ impl Node {
     }
 
     /// `STATUS`
-    pub(crate) fn client_status(&mut self, now: Time, conn: ConnId, client: &mut Client, out: &mut Outputs) {
+    pub(crate) fn client_status(&mut self, now: Now, conn: ConnId, client: &mut Client, out: &mut Outputs) {
         let mut lines = Vec::new();
         self.put_status(now, &mut Text(&mut lines));
         lines.extend_from_slice(b"OK\r\n");
         self.answer_at_length(conn, client, &lines, out);
     }
 
-    fn put_status(&self, now: Time, to: &mut Text<'_>) {
+    fn put_status(&self, now: Now, to: &mut Text<'_>) {
+        let view = self.view(now.mono);
         let name = self.ring.name(self.me);
-        let journal = if self.has_room && !self.journal.has_no_room() { "ok" } else { "full" };
-        let (bytes, segments) = (self.journal.bytes_of_all(), self.journal.segments().len());
-        let incarnation = self.incarnation;
+        let journal = if view.is_full { "full" } else { "ok" };
+        let View { incarnation, journal_bytes, segments, digest, .. } = view;
+        let (scheme, lived, utc) = (view.scheme.word(), view.lived.as_secs(), now.utc_seconds);
         let _ = write!(
             to,
-            "+ node {name} incarnation={incarnation:016x} journal={journal} bytes={bytes} segments={segments}\r\n"
+            "+ node {name} incarnation={incarnation:016x} journal={journal} bytes={journal_bytes} segments={segments} \
+             version={VERSION} ring={digest:016x} scheme={scheme} utc_s={utc} for_s={lived}\r\n"
         );
-        for host in self.others() {
-            let link = &self.links[host.index()];
-            let state = match (link.up, link.version_1) {
-                (Some(_), _) => "up",
-                (None, Some(_)) => "version-1",
-                (None, None) => "down",
-            };
-            let (name, seconds) = (self.ring.name(host), (now - link.since).as_secs());
-            let _ = write!(to, "+ peer {name} {state} for_s={seconds}\r\n");
+        put_counters(&view, to);
+        for peer in &view.peers {
+            self.put_peer(peer, to);
         }
-        for stream in (0..self.streams.len()).filter(|s| self.is_told_of(*s)) {
-            self.put_stream_status(now, stream, to);
+        for stream in &view.streams {
+            self.put_stream(stream, to);
         }
     }
 
+    fn put_peer(&self, peer: &PeerView, to: &mut Text<'_>) {
+        let (name, state, seconds) = (self.ring.name(peer.host), peer.state.word(), peer.lasting.as_secs());
+        let _ = write!(to, "+ peer {name} {state} for_s={seconds}");
+        if let Some((incarnation, agrees)) = peer.linked {
+            let agrees = if agrees { "yes" } else { "no" };
+            let _ = write!(to, " incarnation={incarnation:016x} agrees={agrees}");
+        }
+        if let Some(time) = peer.round_trip {
+            let _ = write!(to, " rtt_us={}", time.as_micros());
+        }
+        let ends: u64 = peer.downs.iter().sum();
+        let _ = write!(to, " repeats={} ends={ends}\r\n", peer.repeats);
+    }
+
     /// A stream that still matters to somebody.
-    fn is_told_of(&self, stream: u32) -> bool {
+    pub(crate) fn is_told_of(&self, stream: u32) -> bool {
         let has_any = self.streams.get(stream).journaled > 0 || self.known_upto(stream) > 0;
         (stream == OWN || has_any) && !self.is_finished(stream)
     }
 
-    fn put_stream_status(&self, now: Time, stream: u32, to: &mut Text<'_>) {
-        let state = self.streams.get(stream);
-        let name = core::str::from_utf8(&state.head[..state.head.len() - 1]).unwrap_or_default();
-        let StreamStatus { told, logged, repeats, given_up, missing } = self.stream_status(stream);
+    fn put_stream(&self, stream: &StreamView, to: &mut Text<'_>) {
+        let StreamStatus { told, logged, repeats, given_up, missing } = stream.status;
+        let name = &stream.name;
         let _ = write!(
             to,
             "+ stream {name} told={told} logged={logged} repeats={repeats} given_up={given_up} missing={missing}\r\n"
         );
-        for host in self.others().filter(|h| state.name.is_for(*h)) {
-            let link = &self.links[host.index()];
-            let at = link.told(stream);
-            let missing = told.saturating_sub(at.journaled);
-            let seconds = if missing == 0 { 0 } else { self.missing_seconds(now, host, stream) };
-            let (peer, journaled, synced) = (self.ring.name(host), at.journaled, at.synced);
+        for mark in &stream.marks {
+            let Mark { journaled, synced, missing, .. } = mark;
+            let (peer, seconds) = (self.ring.name(mark.host), mark.missing_for.as_secs());
             let _ = write!(
                 to,
                 "+ mark {peer} {name} journaled={journaled} synced={synced} missing={missing} for_s={seconds}\r\n"
@@ -117,11 +127,11 @@ impl Node {
     }
 
     /// How long a host has lacked something of a stream, as far as is known.
-    fn missing_seconds(&self, now: Time, host: HostIndex, stream: u32) -> u64 {
+    pub(crate) fn missing_for(&self, now: Time, host: HostIndex, stream: u32) -> Duration {
         let link = &self.links[host.index()];
         let since =
             if link.up.is_some() { self.streams.get(stream).used.max(link.since) } else { link.since };
-        (now - since).as_secs()
+        now - since
     }
 
     /// `WHO <stream>.<seq>`: which hosts have a message.
@@ -152,7 +162,7 @@ impl Node {
                 write!(to, "+ {host_name} journaled\r\n")
             } else {
                 let why = if link.up.is_some() || host == self.me { "behind" } else { "down" };
-                let seconds = self.missing_seconds(now, host, stream);
+                let seconds = self.missing_for(now, host, stream).as_secs();
                 write!(to, "+ {host_name} missing for_s={seconds} {why}\r\n")
             };
         }
@@ -238,6 +248,24 @@ impl Node {
         find.at = Place { offset: base.offset + upto, ..base };
         self.read_on(find, out);
     }
+}
+
+/// The lines `count` and `syncs`: what was counted in this life, and how many syncs took up to so many microseconds.
+fn put_counters(view: &View, to: &mut Text<'_>) {
+    let Counters { taken, logged, relayed, repeats, given_up, refused, diverged, unproved } = view.counters;
+    let clients = view.clients;
+    let _ = write!(
+        to,
+        "+ count taken={taken} logged={logged} relayed={relayed} repeats={repeats} given_up={given_up} \
+         refused={refused} diverged={diverged} unproved={unproved} clients={clients}\r\n+ syncs"
+    );
+    for (range, count) in view.syncs.counts().iter().enumerate().filter(|(_, count)| **count > 0) {
+        let _ = match Histogram::BOUNDS.get(range) {
+            Some(bound) => write!(to, " us{bound}={count}"),
+            None => write!(to, " more={count}"),
+        };
+    }
+    let _ = write!(to, "\r\n");
 }
 
 impl Find {

@@ -164,6 +164,9 @@ impl Node {
         }
         let link = &mut self.links[host.index()];
         link.set_told(stream, told);
+        if stream == OWN {
+            self.end_sample(now);
+        }
         self.upkeep_soon(now);
         self.release |= !self.waiting.is_empty();
         let state = self.streams.get(stream);

@@ -4,7 +4,9 @@ use crate::access::Access;
 use crate::error::Fault;
 use crate::section::{Faults, Section};
 use crate::value::{self, Wrong};
-use crate::{CLIENT_PORT, Host, LogSettings, RING_PORT, RingFile, RotateAge, Tls, same_address};
+use crate::{
+    CLIENT_PORT, HTTP_PORT, Host, HttpListen, LogSettings, RING_PORT, RingFile, RotateAge, Tls, same_address,
+};
 use pzog::limits::HOSTS_MAX;
 use pzog::settings::PEER_SILENCE_MAX;
 use pzog::{Connect, Level, Ring, Scheme, Settings};
@@ -37,13 +39,14 @@ pub(crate) fn ring_file(text: &str) -> Result<RingFile, Vec<Fault>> {
     access.top(&mut top, &mut faults);
     let settings = settings(&mut top, &mut access, &mut keep_free, &mut faults);
     let log = log(&mut top, &mut faults);
+    let http = http(&mut top, &mut faults);
     if !faults.list.is_empty() {
         return Err(faults.list);
     }
     let (retired, hosts): (Vec<Host>, Vec<Host>) = hosts.into_iter().partition(|h| h.is_retired);
     let names = |hosts: &[Host]| hosts.iter().map(|h| h.name.clone()).collect();
     match Ring::new(names(&hosts), scheme).and_then(|ring| ring.with_retired(names(&retired))) {
-        Ok(ring) => Ok(RingFile { hosts, scheme, settings, log, tls, access, keep_free, ring }),
+        Ok(ring) => Ok(RingFile { hosts, scheme, settings, log, tls, access, keep_free, http, ring }),
         Err(error) => {
             faults.add(0, "host", Wrong::new(error.to_string(), HOSTS_RIGHT));
             Err(faults.list)
@@ -106,6 +109,8 @@ fn host(mut section: Section<'_>, before: &[Host], faults: &mut Faults<'_>) -> O
     let mut client_port = CLIENT_PORT;
     section.set("client_port", &mut client_port, faults, |v| value::port(&v));
     let client_address = section.take("client_address", faults, value::address);
+    let mut http_port = Some(HTTP_PORT);
+    section.set("http_port", &mut http_port, faults, |v| value::port_or_none(&v));
     let mut is_retired = false;
     section.set("retired", &mut is_retired, faults, |v| value::flag(&v));
     let (name, address) = (name?, address?);
@@ -118,9 +123,14 @@ fn host(mut section: Section<'_>, before: &[Host], faults: &mut Faults<'_>) -> O
         let wrong = format!("ring_port and client_port are both {ring_port}");
         faults.add(address.offset, "host.client_port", Wrong::new(wrong, "give two different ports"));
     }
+    if let Some(port) = http_port.filter(|port| [ring_port, client_port].contains(port)) {
+        let wrong = format!("http_port is {port}, as another port of this host is");
+        faults.add(address.offset, "host.http_port", Wrong::new(wrong, "give three different ports"));
+    }
     let client_address = client_address.map_or_else(|| address.value.clone(), |given| given.value);
     let (name, host_address) = (name.value, address.value);
-    let host = Host { name, address: host_address, ring_port, client_address, client_port, is_retired };
+    let host =
+        Host { name, address: host_address, ring_port, client_address, client_port, http_port, is_retired };
     if let Some((port, other)) = shared_port(&host, before).filter(|_| !is_retired) {
         let wrong = format!("port {port} of {:?} belongs to {:?} already", host.address, other.name);
         let right = "give the host another address, or other ports with ring_port and client_port";
@@ -245,6 +255,16 @@ fn redial(top: &mut Section<'_>, settings: &mut Settings, faults: &mut Faults<'_
 fn longer(a: &str, a_time: Duration, is: &str, b: &str, b_time: Duration) -> String {
     let (a_time, b_time) = (humantime::format_duration(a_time), humantime::format_duration(b_time));
     format!("{a} ({a_time}) is {is} {b} ({b_time})")
+}
+
+/// `[http]`.
+fn http(top: &mut Section<'_>, faults: &mut Faults<'_>) -> HttpListen {
+    let mut listen = HttpListen::default();
+    if let Some(mut http) = top.section("http", faults) {
+        let places = [("loopback", HttpListen::Loopback), ("host", HttpListen::Host)];
+        http.set("listen", &mut listen, faults, |v| value::choice(&v, &places));
+    }
+    listen
 }
 
 /// `[log]`.

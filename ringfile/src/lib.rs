@@ -24,6 +24,9 @@ pub const RING_PORT: u16 = 55551;
 /// The port on which hosts hear clients, where ring.toml names none.
 pub const CLIENT_PORT: u16 = 55552;
 
+/// The port on which a host shows itself to those who watch it, where ring.toml names none.
+pub const HTTP_PORT: u16 = 55550;
+
 /// A checked ring.toml.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct RingFile {
@@ -41,6 +44,8 @@ pub struct RingFile {
     pub keep_free: u64,
     /// Whether hosts prove to each other who they are.
     pub tls: Tls,
+    /// Where each host listens for those who watch it.
+    pub http: HttpListen,
     ring: Ring,
 }
 
@@ -78,8 +83,20 @@ pub struct Host {
     pub client_address: String,
     /// The port there.
     pub client_port: u16,
+    /// Where it shows itself to those who watch it; none where it does not.
+    pub http_port: Option<u16>,
     /// It is gone for good: never so in [`RingFile::hosts`].
     pub is_retired: bool,
+}
+
+/// At which of its addresses a host listens for those who watch it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum HttpListen {
+    /// At 127.0.0.1, or at the host's own address where that is of this machine alone, too.
+    #[default]
+    Loopback,
+    /// At the host's address, for everybody who can reach it.
+    Host,
 }
 
 /// What becomes of access.log and error.log as they grow.
@@ -136,7 +153,7 @@ impl RingFile {
     }
 
     /// The same ring on this machine alone: host *i* is at 127.0.0.1, ring port 55551+10*i*, client port
-    /// 55552+10*i*.
+    /// 55552+10*i*, HTTP port 55550+10*i* if it has one.
     #[must_use]
     pub fn local(mut self) -> RingFile {
         for (host, step) in self.hosts.iter_mut().zip((0..).step_by(10)) {
@@ -144,6 +161,7 @@ impl RingFile {
             host.client_address = "127.0.0.1".to_owned();
             host.ring_port = RING_PORT + step;
             host.client_port = CLIENT_PORT + step;
+            host.http_port = host.http_port.map(|_| HTTP_PORT + step);
         }
         self
     }

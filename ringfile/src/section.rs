@@ -6,7 +6,7 @@ use crate::value::{self, Wrong};
 use toml::de::{DeTable, DeValue};
 
 /// All keys, by the table they belong to; the top of the file is the table without a name.
-pub(crate) const TABLES: [(&str, &[&str]); 5] = [
+pub(crate) const TABLES: [(&str, &[&str]); 6] = [
     (
         "",
         &[
@@ -14,6 +14,7 @@ pub(crate) const TABLES: [(&str, &[&str]); 5] = [
             "client_idle",
             "connect",
             "host",
+            "http",
             "journal",
             "keepalive",
             "limits",
@@ -27,7 +28,8 @@ pub(crate) const TABLES: [(&str, &[&str]); 5] = [
             "tokens",
         ],
     ),
-    ("host", &["address", "client_address", "client_port", "name", "retired", "ring_port"]),
+    ("host", &["address", "client_address", "client_port", "http_port", "name", "retired", "ring_port"]),
+    ("http", &["listen"]),
     ("log", &["compress", "keep", "rotate_age", "rotate_size"]),
     ("journal", &["age", "keep_free", "segment", "size"]),
     (

@@ -67,6 +67,13 @@ pub(crate) fn port(value: &DeValue<'_>) -> Result<u16, Wrong> {
     fits.ok_or_else(|| Wrong::mistyped(value, "give a port from 1 to 65535"))
 }
 
+/// A TCP port, or 0 for none.
+pub(crate) fn port_or_none(value: &DeValue<'_>) -> Result<Option<u16>, Wrong> {
+    let fits = whole(value).and_then(|n| u16::try_from(n).ok());
+    let right = "give a port from 1 to 65535, or 0 to have none";
+    fits.map(|port| Some(port).filter(|port| *port > 0)).ok_or_else(|| Wrong::mistyped(value, right))
+}
+
 /// `true` or `false`.
 pub(crate) fn flag(value: &DeValue<'_>) -> Result<bool, Wrong> {
     value.as_bool().ok_or_else(|| Wrong::mistyped(value, "give true or false, without quotes"))

@@ -49,11 +49,11 @@ proptest! {
             (prop::sample::select(&[
                 "scheme", "tls", "ack", "connect", "keepalive", "peer_silence", "client_idle", "redial_min", "redial_max",
                 "log", "limits", "host", "log.keep", "log.rotate_size", "log.rotate_age", "log.compress",
-                "limits.clients", "limits.window", "journal.size", "journal.segment", "journal.age", "limits.ack_timeout",
+                "limits.clients", "limits.window", "journal.size", "journal.segment", "journal.age", "limits.ack_timeout", "http.listen",
             ][..]), value()),
             0..8,
         ),
-        host in prop::collection::vec((prop::sample::select(&["name", "address", "ring_port", "client_port", "retired"][..]), value()), 0..5),
+        host in prop::collection::vec((prop::sample::select(&["name", "address", "ring_port", "client_port", "http_port", "retired"][..]), value()), 0..5),
     ) {
         let line = |(key, value): &(&str, String)| format!("{key} = {value}\n");
         let top: String = lines.iter().map(line).collect();

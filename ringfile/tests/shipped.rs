@@ -1,7 +1,7 @@
 //! The ring.toml at the top of the tree: it is right, and it is the reference of all keys and defaults.
 
 use pzog::{Scheme, Settings};
-use ringfile::{Access, Host, LogSettings, Peers, RingFile, Tls};
+use ringfile::{Access, Host, HttpListen, LogSettings, Peers, RingFile, Tls};
 use std::path::Path;
 
 const PATH: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../ring.toml");
@@ -15,6 +15,7 @@ fn the_lab_stands_in_ring_order() {
         ring_port: 55551,
         client_address: format!("192.168.152.{last}"),
         client_port: 55552,
+        http_port: Some(55550),
         is_retired: false,
     };
     assert_eq!(
@@ -27,12 +28,20 @@ fn the_lab_stands_in_ring_order() {
 #[test]
 fn local_hosts_have_ports_of_their_own() {
     let file = RingFile::load(Path::new(PATH)).unwrap().local();
-    let ports: Vec<_> = file.hosts.iter().map(|h| (h.address.as_str(), h.ring_port, h.client_port)).collect();
+    let ports: Vec<_> =
+        file.hosts.iter().map(|h| (h.address.as_str(), h.http_port, h.ring_port, h.client_port)).collect();
     assert_eq!(
         ports,
-        [(55551, 55552), (55561, 55562), (55571, 55572), (55581, 55582), (55591, 55592)]
-            .map(|(ring, client)| ("127.0.0.1", ring, client))
+        [55550, 55560, 55570, 55580, 55590].map(|http| ("127.0.0.1", Some(http), http + 1, http + 2))
     );
+}
+
+#[test]
+fn a_host_need_not_show_itself() {
+    let text = "[[host]]\nname = \"A\"\naddress = \"10.0.0.1\"\nhttp_port = 0\n[http]\nlisten = \"host\"\n";
+    let file = RingFile::parse(text, Path::new("ring.toml")).unwrap();
+    assert_eq!((file.hosts[0].http_port, file.http), (None, HttpListen::Host));
+    assert_eq!(file.local().hosts[0].http_port, None);
 }
 
 #[test]
@@ -72,6 +81,7 @@ fn its_comments_show_the_defaults() {
     let clients = file.settings.clients_max;
     assert_eq!(clients_per_address, Some(Access::default().of_one_address(clients)));
     assert_eq!(file.keep_free, 0);
+    assert_eq!(file.http, HttpListen::default());
 }
 
 #[test]
@@ -91,6 +101,8 @@ fn it_names_every_key() {
         "address",
         "ring_port",
         "client_port",
+        "http_port",
+        "listen",
         "rotate_size",
         "rotate_age",
         "keep",

@@ -64,8 +64,8 @@ fn fact(line: &str) -> Option<Fact> {
         fact.insert((*name).to_owned(), words.next()?.into());
     }
     for (key, value) in words.filter_map(|word| word.split_once('=')) {
-        // An incarnation is hexadecimal, also where it has no letter.
-        let number = value.parse::<u64>().ok().filter(|_| key != "incarnation");
+        // These are hexadecimal, also where they have no letter.
+        let number = value.parse::<u64>().ok().filter(|_| !matches!(key, "incarnation" | "ring"));
         fact.insert(key.to_owned(), number.map_or_else(|| value.into(), Value::from));
     }
     Some(fact)

@@ -29,6 +29,7 @@ pub struct Plan {
     net: bool,
     open_files: Option<u64>,
     keys: bool,
+    http: bool,
 }
 
 impl Plan {
@@ -36,7 +37,7 @@ impl Plan {
     #[must_use]
     pub fn of(hosts: usize) -> Plan {
         let [top, log, limits, journal] = [const { String::new() }; 4];
-        Plan { hosts, top, log, limits, journal, net: false, open_files: None, keys: false }
+        Plan { hosts, top, log, limits, journal, net: false, open_files: None, keys: false, http: false }
     }
 
     /// Adds a line to the top of ring.toml.
@@ -85,6 +86,13 @@ impl Plan {
     #[must_use]
     pub fn with_net(mut self) -> Plan {
         self.net = true;
+        self
+    }
+
+    /// Has every host show itself over HTTP.
+    #[must_use]
+    pub fn with_http(mut self) -> Plan {
+        self.http = true;
         self
     }
 
@@ -223,6 +231,12 @@ impl Ring {
     #[must_use]
     pub fn client_address(&self, host: usize) -> SocketAddr {
         SocketAddr::from(([127, 0, 0, 1 + host as u8], self.ports.port(2 * host + 1)))
+    }
+
+    /// Where a host shows itself, if the plan says so: hosts at loopback addresses do at their own.
+    #[must_use]
+    pub fn http_address(&self, host: usize) -> SocketAddr {
+        SocketAddr::from(([127, 0, 0, 1 + host as u8], self.ports.port(2 * self.len() + host)))
     }
 
     /// What peers tell each other to see that they agree on the ring.
@@ -414,9 +428,10 @@ impl Ring {
                 Some(reader) if reader != host => self.dialed(reader, host),
                 _ => self.ring_address(host),
             };
+            let http = if plan.http { self.http_address(host).port() } else { 0 };
             let _ = write!(
                 toml,
-                "\n[[host]]\nname = \"{}\"\naddress = \"{}\"\nring_port = {}\nclient_port = {}\n",
+                "\n[[host]]\nname = \"{}\"\naddress = \"{}\"\nring_port = {}\nclient_port = {}\nhttp_port = {http}\n",
                 self.name(host),
                 ring.ip(),
                 ring.port(),

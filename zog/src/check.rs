@@ -1,6 +1,7 @@
 //! `zog check`: reads ring.toml as the daemon would and shows what it says.
 
-use crate::cli::RingArgs;
+use crate::check_ring;
+use crate::cli::{CheckArgs, RingArgs};
 use crate::exit::{Exit, Failed};
 use crate::reload::Origin;
 use crate::whoami;
@@ -36,17 +37,19 @@ pub(crate) fn who(args: &RingArgs, origin: &Origin, file: &RingFile) -> Result<u
 }
 
 /// Shows the ring.
-pub(crate) fn run(args: &RingArgs) -> Result<Exit, Failed> {
-    let (origin, file) = load(args)?;
+pub(crate) fn run(args: &CheckArgs) -> Result<Exit, Failed> {
+    let ring = &args.ring;
+    let (origin, file) = load(ring)?;
     // A ring may well be checked on a machine that is none of its hosts, but a name that is given must be right.
-    let me = match who(args, &origin, &file) {
-        Err(e) if args.name.is_some() => return Err(e),
+    let me = match who(ring, &origin, &file) {
+        Err(e) if ring.name.is_some() => return Err(e),
         other => other,
     };
     match show(&mut io::stdout().lock(), &origin.path, &file, &me) {
         Err(e) if e.kind() != io::ErrorKind::BrokenPipe => {
             Err(Failed::new(Exit::Io, format!("cannot write to standard output: {e}")))
         }
+        _ if args.ask => check_ring::run(&file, args.timeout),
         _ => Ok(Exit::Success),
     }
 }

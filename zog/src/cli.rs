@@ -2,11 +2,12 @@
 
 use crate::exit::{Exit, Failed};
 use crate::verify::{self, Verdict, VerifyArgs};
-use crate::{check, keys, manual, run};
+use crate::{check, keys, manual, run, status, top};
 use clap::{Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use log::LevelFilter;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// The daemon of the zog message ring.
 ///
@@ -19,7 +20,7 @@ pub(crate) struct Cli {
     pub(crate) command: Command,
 }
 
-const EXIT_CODES: &str = "Exit codes: 0 all is well, 1 the answer is no (logs that differ), 2 wrong usage \
+const EXIT_CODES: &str = "Exit codes: 0 all is well, 1 the answer is no (logs that differ, hosts that disagree or do not answer), 2 wrong usage \
 (of `zog verify` also: a log cannot be read), \
 69 a port or address cannot be had, 74 a file cannot be used, 75 the state directory is in use, \
 78 ring.toml is wrong or does not say who this host is, 130 a second signal came.";
@@ -36,6 +37,15 @@ pub(crate) enum Command {
     Run(RunArgs),
     /// Check ring.toml, and show the ring and which of its hosts this machine is.
     Check(CheckArgs),
+    /// Show this host and the ring: what it says of each other host, what that one says of it, and where they disagree.
+    ///
+    /// All hosts of ring.toml are asked on their client ports. Ends with 1 where a host does not answer, is not
+    /// linked, or does not agree, and with 69 where this host does not answer.
+    Status(AskArgs),
+    /// Show what goes on in the ring, a line for each host, anew each second; q or Ctrl-C ends it.
+    ///
+    /// What is written to a file or a pipe is written once, after a second.
+    Top(TopArgs),
     /// Prove from the hosts' access logs that every message is in every log once.
     Verify(VerifyArgs),
     /// Make the keys with which hosts prove to each other who they are, and check them.
@@ -61,7 +71,9 @@ impl Command {
     pub(crate) fn carry_out(&self) -> Result<Exit, Failed> {
         match self {
             Command::Run(args) => run::run(args),
-            Command::Check(args) => check::run(&args.ring),
+            Command::Check(args) => check::run(args),
+            Command::Status(args) => status::run(args),
+            Command::Top(args) => top::run(args),
             Command::Verify(args) => verify(args),
             Command::Keys { command } => keys::run(command),
             Command::Completions { shell } => manual::completions(*shell),
@@ -87,7 +99,7 @@ pub(crate) struct RingArgs {
     /// This host's name in the ring [default: the host with this machine's name, or with one of its addresses]
     #[arg(short, long, value_name = "NAME")]
     pub(crate) name: Option<String>,
-    /// All hosts of the ring on this machine: host i has 127.0.0.1, ring port 55551+10i, client port 55552+10i.
+    /// All hosts of the ring on this machine: host i has 127.0.0.1, ring port 55551+10i, client port 55552+10i, HTTP port 55550+10i.
     #[arg(long)]
     pub(crate) local: bool,
 }
@@ -120,6 +132,41 @@ pub(crate) struct RunArgs {
 pub(crate) struct CheckArgs {
     #[command(flatten)]
     pub(crate) ring: RingArgs,
+    /// Ask all hosts, too, and name those whose ring, version or clock is another one, or that are not linked.
+    #[arg(long = "ring")]
+    pub(crate) ask: bool,
+    /// How long each host has to answer, in seconds.
+    #[arg(long, value_name = "SECONDS", default_value = "3", value_parser = patience, requires = "ask")]
+    pub(crate) timeout: Duration,
+}
+
+/// Of `zog status`.
+#[derive(clap::Args, Debug)]
+pub(crate) struct AskArgs {
+    #[command(flatten)]
+    pub(crate) ring: RingArgs,
+    /// How long each host has to answer, in seconds.
+    #[arg(long, value_name = "SECONDS", default_value = "3", value_parser = patience)]
+    pub(crate) timeout: Duration,
+}
+
+/// Of `zog top`.
+#[derive(clap::Args, Debug)]
+pub(crate) struct TopArgs {
+    #[command(flatten)]
+    pub(crate) ring: RingArgs,
+    /// Show it once, after a second.
+    #[arg(long)]
+    pub(crate) once: bool,
+    /// How long each host has to answer, in seconds.
+    #[arg(long, value_name = "SECONDS", default_value = "1", value_parser = patience)]
+    pub(crate) timeout: Duration,
+}
+
+/// Seconds, a tenth at least.
+fn patience(text: &str) -> Result<Duration, String> {
+    let seconds = text.parse::<f64>().ok().filter(|seconds| (0.1..=3600.0).contains(seconds));
+    seconds.map(Duration::from_secs_f64).ok_or_else(|| "give seconds, from 0.1 to 3600".to_owned())
 }
 
 /// What `zog keys` can do.

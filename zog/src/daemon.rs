@@ -19,7 +19,7 @@ use crate::reports::Reports;
 use crate::rt::{self, Async};
 use crate::tls::{self, Tls};
 use crate::tokens::{self, Tokens};
-use crate::{gather, half_open, halt, rotate, serve, sync};
+use crate::{gather, half_open, halt, http, rotate, serve, sync};
 use pzog::limits::{LINE_MAX, READS_IN_SEGMENT};
 use pzog::{ConnId, HostIndex, Input, Node, Now, Outputs, Prepare, Read, Severity, Slice, Source};
 use ringfile::RingFile;
@@ -464,6 +464,17 @@ impl Daemon {
         self.peer_silence = file.settings.peer_silence;
         self.door.configure(file, tokens);
         self.turn(Input::Reconfigured { settings: file.settings });
+    }
+
+    /// What whoever watches may know.
+    pub(crate) fn seen(&self) -> http::Life {
+        http::Life {
+            view: self.node.view(self.clock.mono()),
+            reads_clients: self.read_clients,
+            held_bytes: self.access_log.held_bytes() as u64,
+            connections_refused: self.door.refusals.each().collect(),
+            cert_expires_at: self.tls.as_ref().map(|tls| tls.expires_at()),
+        }
     }
 
     /// Closes all connections, in order: what was sent is still written.

@@ -2,8 +2,10 @@
 
 mod access_log;
 mod alarm;
+mod ask;
 mod bucket;
 mod check;
+mod check_ring;
 mod cli;
 mod clock;
 mod connection;
@@ -20,6 +22,7 @@ mod gather;
 mod half_open;
 mod halt;
 mod held;
+mod http;
 mod journal;
 mod keys;
 mod limiter;
@@ -39,10 +42,13 @@ mod run;
 mod serve;
 mod signals;
 mod state_dir;
+mod status;
 mod stop;
 mod sync;
+mod table;
 mod tls;
 mod tokens;
+mod top;
 mod verify;
 mod whoami;
 

@@ -92,8 +92,9 @@ fn apply(
     running.log.clone_from(&file.log);
     running.access.clone_from(&file.access);
     running.keep_free = file.keep_free;
-    if file.hosts != running.hosts || file.scheme != running.scheme || file.tls != running.tls {
-        let text = "RELOAD took the settings; the hosts, the scheme or tls have changed, too, \
+    let is_other_ring = file.hosts != running.hosts || file.scheme != running.scheme;
+    if is_other_ring || file.tls != running.tls || file.http != running.http {
+        let text = "RELOAD took the settings; the hosts, the scheme, tls or [http] have changed, too, \
                     which needs a restart of every daemon";
         daemon.reports.node(utc_seconds, Severity::Warning, text);
     } else {

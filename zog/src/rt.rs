@@ -55,6 +55,11 @@ pub(crate) fn spawn(future: impl Future<Output = ()> + 'static) -> Task {
 pub(crate) struct Task(Option<async_executor::Task<()>>);
 
 impl Task {
+    /// Whether it has come to its end.
+    pub(crate) fn is_finished(&self) -> bool {
+        self.0.as_ref().is_none_or(async_executor::Task::is_finished)
+    }
+
     /// Ends the task where it waits.
     pub(crate) async fn cancel(mut self) {
         if let Some(task) = self.0.take() {

@@ -8,6 +8,7 @@ use crate::daemon::{Daemon, Shared};
 use crate::door::Door;
 use crate::error_log::ErrorLog;
 use crate::exit::{Exit, Failed};
+use crate::http::{self, Standing};
 use crate::journal::{self, Found, Journal};
 use crate::reload::{self, Origin, Running};
 use crate::rt::{self, Async, Task, Timer};
@@ -113,6 +114,7 @@ async fn live(
     let reload_signals = Rc::new(Signals::reload().map_err(signal)?);
     let running = Rc::new(RefCell::new(file));
     rt::spawn(notify::feed_watchdog());
+    let standing = watched(&running.borrow(), me, &dirs);
     let mut pause = AGAIN_MIN;
     let (mut is_first, mut is_ready) = (true, false);
     loop {
@@ -123,6 +125,7 @@ async fn live(
         match future::or(begun, stopped).await {
             Ok(None) => return Ok(()),
             Ok(Some(life)) => {
+                standing.begins(&life.daemon);
                 life.daemon.borrow_mut().turn(Input::Deadline);
                 is_ready |= life.announce(&file.hosts[me.index()].name, is_ready)?;
                 is_first = false;
@@ -146,6 +149,14 @@ async fn live(
         }
         pause = (2 * pause).min(AGAIN_MAX);
     }
+}
+
+/// Shows this process to those who watch it, from now to its end.
+fn watched(file: &RingFile, me: HostIndex, dirs: &Directories) -> Rc<Standing> {
+    let host = &file.hosts[me.index()];
+    let standing = Rc::new(Standing::new(host, dirs.state.clone()));
+    rt::spawn(http::answer_for_ever(standing.clone(), host.clone(), file.http));
+    standing
 }
 
 /// One life of the daemon.

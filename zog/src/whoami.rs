@@ -66,6 +66,7 @@ mod tests {
                 ring_port: 55551,
                 client_address: address.into(),
                 client_port: 55552,
+                http_port: None,
                 is_retired: false,
             })
             .into()

@@ -15,8 +15,9 @@ fn sigterm_is_obeyed_while_a_taken_port_is_waited_for() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port();
     let dir = tempfile::tempdir().unwrap();
-    let ring =
-        format!("[[host]]\nname = \"A\"\naddress = \"127.0.0.1\"\nring_port = {port}\nclient_port = 1\n");
+    let ring = format!(
+        "[[host]]\nname = \"A\"\naddress = \"127.0.0.1\"\nring_port = {port}\nclient_port = 1\nhttp_port = 0\n"
+    );
     fs::write(dir.path().join("ring.toml"), ring).unwrap();
 
     let mut zog = Command::new(env!("CARGO_BIN_EXE_zog"))

@@ -46,7 +46,7 @@ impl System for Zog {
             let (links, clients) = (site.port(node, 1), site.port(node, 0));
             write!(
                 ring,
-                "[[host]]\nname = \"N{node}\"\naddress = \"127.0.0.1\"\nring_port = {links}\nclient_port = {clients}\n"
+                "[[host]]\nname = \"N{node}\"\naddress = \"127.0.0.1\"\nring_port = {links}\nclient_port = {clients}\nhttp_port = 0\n"
             )?;
         }
         ring += self.settings;

@@ -1,0 +1,224 @@
+//! Asks the hosts of a ring how they stand: `STATUS` on the client port, which every host has open to the others, as
+//! HTTP is not unless somebody wants it to be.
+
+use pzog::limits::{ANSWER_BYTES_MAX, HOSTS_MAX};
+use ringfile::Host;
+use std::collections::BTreeMap;
+use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
+use std::net::{TcpStream, ToSocketAddrs};
+use std::thread;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+/// Bytes of an answer that are read: what a host tells at once, and then some.
+const ANSWER_MAX: u64 = 2 * ANSWER_BYTES_MAX as u64;
+
+/// One line of an answer: `peer PA up for_s=3`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Fact {
+    /// The words without a `=`, of which the first says what it is about.
+    pub(crate) words: Vec<String>,
+    values: BTreeMap<String, String>,
+}
+
+impl Fact {
+    fn parse(line: &str) -> Fact {
+        let (mut words, mut values) = (Vec::new(), BTreeMap::new());
+        for word in line.split(' ') {
+            match word.split_once('=') {
+                Some((key, value)) => drop(values.insert(key.to_owned(), value.to_owned())),
+                None => words.push(word.to_owned()),
+            }
+        }
+        Fact { words, values }
+    }
+
+    /// A word by its place; nothing where there are fewer.
+    pub(crate) fn word(&self, at: usize) -> &str {
+        self.words.get(at).map_or("", String::as_str)
+    }
+
+    /// A value by its key, if the host tells it.
+    pub(crate) fn value(&self, key: &str) -> Option<&str> {
+        self.values.get(key).map(String::as_str)
+    }
+
+    /// A number by its key; 0 where the host does not tell it.
+    pub(crate) fn number(&self, key: &str) -> u64 {
+        self.value(key).and_then(|value| value.parse().ok()).unwrap_or(0)
+    }
+
+    /// All numbers with their keys.
+    pub(crate) fn numbers(&self) -> impl Iterator<Item = (&str, u64)> {
+        self.values.iter().filter_map(|(key, value)| Some((key.as_str(), value.parse().ok()?)))
+    }
+}
+
+/// What a host answered.
+#[derive(Clone, Debug)]
+pub(crate) struct Told {
+    pub(crate) facts: Vec<Fact>,
+    /// The wall clock here, in seconds since 1970, when it was asked and when the first of it came.
+    pub(crate) asked: f64,
+    pub(crate) heard: f64,
+}
+
+impl Told {
+    #[cfg(test)]
+    pub(crate) fn of(lines: &[&str]) -> Told {
+        Told { facts: lines.iter().map(|line| Fact::parse(line)).collect(), asked: 0.0, heard: 0.0 }
+    }
+
+    /// All lines of a kind.
+    pub(crate) fn of_kind(&self, kind: &str) -> impl Iterator<Item = &Fact> {
+        self.facts.iter().filter(move |fact| fact.word(0) == kind)
+    }
+
+    /// What it says of itself.
+    pub(crate) fn node(&self) -> Option<&Fact> {
+        self.of_kind("node").next()
+    }
+
+    /// What it says of its link with another host.
+    pub(crate) fn peer(&self, name: &str) -> Option<&Fact> {
+        self.of_kind("peer").find(|peer| peer.word(1) == name)
+    }
+
+    /// The messages that it says to lack itself …
+    pub(crate) fn lacks(&self) -> u64 {
+        self.of_kind("stream").map(|stream| stream.number("missing")).sum()
+    }
+
+    /// … and those that it says another host lacks.
+    pub(crate) fn says_lacking(&self, name: &str) -> u64 {
+        self.of_kind("mark").filter(|mark| mark.word(1) == name).map(|mark| mark.number("missing")).sum()
+    }
+}
+
+/// What came of asking a host: what it told, or why it did not.
+pub(crate) type Answer = Result<Told, String>;
+
+/// Asks all hosts at once; each has so long to tell everything.
+pub(crate) fn ask_all(hosts: &[Host], patience: Duration) -> Vec<Answer> {
+    debug_assert!(hosts.len() <= HOSTS_MAX);
+    thread::scope(|scope| {
+        let asking: Vec<_> = hosts.iter().map(|host| scope.spawn(move || ask(host, patience))).collect();
+        let gone = || Err("its answer could not be read".to_owned());
+        asking.into_iter().map(|asking| asking.join().unwrap_or_else(|_| gone())).collect()
+    })
+}
+
+fn ask(host: &Host, patience: Duration) -> Answer {
+    let deadline = Instant::now() + patience;
+    let socket = connect(host, deadline).map_err(|e| explain(&e, patience))?;
+    read(&socket, deadline).map_err(|e| explain(&e, patience))
+}
+
+fn explain(e: &io::Error, patience: Duration) -> String {
+    match e.kind() {
+        ErrorKind::TimedOut | ErrorKind::WouldBlock => format!("no answer within {patience:?}"),
+        _ => e.to_string(),
+    }
+}
+
+/// What is left of the time, at least a little: none at all would mean for ever.
+fn left(deadline: Instant) -> io::Result<Duration> {
+    let left = deadline.saturating_duration_since(Instant::now());
+    if left.is_zero() { Err(ErrorKind::TimedOut.into()) } else { Ok(left) }
+}
+
+fn connect(host: &Host, deadline: Instant) -> io::Result<TcpStream> {
+    let mut error = io::Error::new(ErrorKind::NotFound, "the name has no address");
+    for address in (host.client_address.as_str(), host.client_port).to_socket_addrs()? {
+        match TcpStream::connect_timeout(&address, left(deadline)?) {
+            Ok(socket) => return Ok(socket),
+            Err(e) => error = e,
+        }
+    }
+    Err(error)
+}
+
+fn read(mut socket: &TcpStream, deadline: Instant) -> io::Result<Told> {
+    let asked = wall_clock();
+    socket.write_all(b"STATUS\r\nQUIT\r\n")?;
+    let mut reader = BufReader::new(socket.take(ANSWER_MAX));
+    let mut told = Told { facts: Vec::new(), asked, heard: asked };
+    loop {
+        socket.set_read_timeout(Some(left(deadline)?))?;
+        let mut line = Vec::new();
+        reader.read_until(b'\n', &mut line)?;
+        if told.facts.is_empty() {
+            told.heard = wall_clock();
+        }
+        let line = printing(line.strip_suffix(b"\r\n").unwrap_or_default());
+        match line.strip_prefix("+ ") {
+            Some(fact) => told.facts.push(Fact::parse(fact)),
+            None if line == "OK" && told.node().is_some() => return Ok(told),
+            None => return Err(io::Error::other(format!("it said {line:?}, which is no answer to STATUS"))),
+        }
+    }
+}
+
+/// What is harmless to a terminal.
+fn printing(bytes: &[u8]) -> String {
+    let one = |byte: &u8| if (b' '..=b'~').contains(byte) { char::from(*byte) } else { '?' };
+    bytes.iter().map(one).collect()
+}
+
+fn wall_clock() -> f64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |time| time.as_secs_f64())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::TcpListener;
+
+    /// Asks a host that answers with these bytes.
+    fn answered(bytes: &'static [u8]) -> Answer {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let host = Host {
+            name: "A".into(),
+            address: "127.0.0.1".into(),
+            ring_port: 1,
+            client_address: "127.0.0.1".into(),
+            client_port: port,
+            http_port: None,
+            is_retired: false,
+        };
+        let server = thread::spawn(move || {
+            let (mut socket, _) = listener.accept().unwrap();
+            let mut asked = [0; 14];
+            socket.read_exact(&mut asked).unwrap();
+            socket.write_all(bytes).unwrap();
+            asked
+        });
+        let answer = ask(&host, Duration::from_secs(20));
+        assert_eq!(&server.join().unwrap(), b"STATUS\r\nQUIT\r\n");
+        answer
+    }
+
+    #[test]
+    fn an_answer_is_its_facts() {
+        let told = answered(
+            b"+ node A version=1 bytes=7\r\n+ peer B down for_s=9\r\n+ stream A/1 missing=2\r\n\
+              + mark B A/1 missing=3\r\n+ mark B B/1 missing=1\r\nOK\r\n",
+        )
+        .unwrap();
+        let node = told.node().unwrap();
+        assert_eq!((node.word(1), node.value("version"), node.number("bytes")), ("A", Some("1"), 7));
+        assert_eq!((node.word(9), node.value("x"), node.number("x")), ("", None, 0));
+        assert_eq!(told.peer("B").unwrap().word(2), "down");
+        assert!(told.peer("C").is_none());
+        assert_eq!((told.lacks(), told.says_lacking("B"), told.says_lacking("C")), (2, 4, 0));
+    }
+
+    #[test]
+    fn what_is_no_answer_is_told_harmlessly() {
+        for bytes in [&b"ERR 300 \x1b[2J\r\n"[..], b"OK\r\n", b"", b"+ node A\r\n+ peer", b"HTTP/1.1 400\r\n"]
+        {
+            let why = answered(bytes).unwrap_err();
+            assert!(why.contains("no answer to STATUS") && !why.contains('\u{1b}'), "{why}");
+        }
+    }
+}
