@@ -9,6 +9,7 @@
 //! | `host`, `life`, `perform` | processes: how they begin, what they do, how they end |
 //! | `network`, `disk`, `clock`, `clients` | what is around them |
 //! | `faults`, `twin` | what goes wrong |
+//! | `rollout` | a ring that changes: other hosts, another order, another build |
 //! | `checks`, `logs`, `bounds`, `conclude` | what must hold: P1 to P7 |
 //! | `dice`, `trace`, `outcome` | chance by seed; what happened; what came of it |
 //! | `runner`, `cuts` | many seeds; every pattern of cut links |
@@ -47,6 +48,7 @@ mod logs;
 mod network;
 mod outcome;
 mod perform;
+mod rollout;
 mod runner;
 mod scenario;
 mod trace;

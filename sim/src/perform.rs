@@ -213,11 +213,23 @@ impl World {
                 Source::Conn(_) | Source::Node => None,
             };
             self.checks.reported(place, about, text, report.severity == Severity::Error, self.now);
+            if let Source::Conn(conn) = report.source
+                && text.starts_with(b"REFUSED 4")
+                && self.is_of_ring(place, conn)
+            {
+                let what = format!("H{place} does not understand a peer: {}", String::from_utf8_lossy(text));
+                self.checks.fail(self.now, what);
+            }
             if self.trace.prints() {
                 let (name, text) = (&self.hosts[usize::from(place)].name, String::from_utf8_lossy(text));
                 self.trace.note(self.now, || format!("{name} error.log  {:?}: {text}", report.source));
             }
         }
+    }
+
+    fn is_of_ring(&self, place: u8, conn: ConnId) -> bool {
+        let side = self.hosts[usize::from(place)].side(conn);
+        side.is_some_and(|side| self.connections[side.connection as usize].port == Port::Ring)
     }
 
     // What was asked for has ended.

@@ -1,5 +1,6 @@
 //! Scenarios: what a run is made of, as data (`scenarios.toml`).
 
+use crate::rollout::Rollout;
 use anyhow::{Context as _, Result, ensure};
 use serde::Deserialize;
 
@@ -25,6 +26,8 @@ pub struct Scenario {
     pub origin_scheme: bool,
     /// This host, counted from 0, has the hosts of its ring.toml in another order.
     pub other_order: Option<u8>,
+    /// How the ring changes while it works.
+    pub rollout: Option<Rollout>,
     /// Virtual seconds of traffic and faults, before everything is healed.
     pub seconds: u32,
     /// Virtual seconds after which all must have converged.
@@ -292,7 +295,7 @@ impl Scenario {
             "clone: two hosts at least"
         );
         ensure!(are_hosts, "there are {} hosts, counted from 0", self.hosts);
-        Ok(())
+        self.rollout.as_ref().map_or(Ok(()), |rollout| rollout.check(self.hosts))
     }
 
     /// The levels of the clients.

@@ -9,10 +9,11 @@ use crate::event::{Event, Moment, Process, Queue, SECOND, Side};
 use crate::host::Host;
 use crate::network::{Arrived, Connection, End, Port};
 use crate::outcome::{Counts, Outcome};
+use crate::rollout::Progress;
 use crate::scenario::Scenario;
 use crate::trace::{Trace, Tracing};
 use pzog::time::Duration;
-use pzog::{Connect, Input, Outputs, Ring, Scheme, Settings};
+use pzog::{Connect, Input, Outputs, Ring, Settings};
 
 /// Deadlines that a host may ask for in a row without time going on; more is spinning.
 const DEADLINES_AT_ONCE_MAX: u32 = 16;
@@ -35,6 +36,7 @@ pub(crate) struct World {
     pub(crate) counts: Counts,
     /// What each host sends to others, where that is asked for.
     pub(crate) traffic: Vec<Traffic>,
+    pub(crate) rollout: Progress,
     pub(crate) trace: Trace,
     /// No more faults, nothing new is said.
     pub(crate) is_calm: bool,
@@ -54,13 +56,13 @@ impl World {
         let mut dice = Dice::new(seed);
         let count = usize::from(scenario.hosts);
         let names: Vec<String> = (0..count).map(|n| format!("H{n}")).collect();
-        let scheme = if scenario.origin_scheme { Scheme::Origin } else { Scheme::Receiver };
         let host = |place: u8, dice: &mut Dice| {
-            let mut order = names.clone();
+            let mut ring = scenario.first_ring(&names);
             if scenario.other_order == Some(place) {
+                let mut order = names.clone();
                 order.swap(0, count - 1);
+                ring = Ring::new(order, ring.scheme()).expect("the names are good");
             }
-            let ring = Ring::new(order, scheme).expect("the names are good");
             let drift = dice.clock.between(0, 400) as i64 - 200;
             Host::new(place, ring, &names, Clock::new(0, drift))
         };
@@ -79,6 +81,7 @@ impl World {
             checks: Checks::new(count, scenario.twin(), scenario.gives_up),
             counts: Counts::default(),
             traffic: Vec::new(),
+            rollout: Progress::default(),
             trace: Trace::new(tracing),
             is_calm: false,
             dice,
@@ -95,6 +98,7 @@ impl World {
         }
         self.begin_clients(self.scenario.clients.count);
         self.plan_faults();
+        self.plan_rollout();
     }
 
     /// Clients come, within a second.
@@ -166,6 +170,7 @@ impl World {
             Event::Reopen(of) if self.is_alive(of) => self.reopen_log(of.host),
             Event::Start { host, life } if self.hosts[usize::from(host)].life == life => self.start(host),
             Event::Client { client } => self.client_acts(client),
+            Event::Turn => self.take_turn(),
             Event::Fault(fault) => self.fault(fault),
             Event::Strike(fault) => self.strike_of_storm(fault),
             Event::TwinEnds { life } => self.end_twin(Some(life)),
