@@ -19,12 +19,14 @@ pub enum Kind {
     Repair,
     /// `KEEPALIVE` and what answers it.
     Alive,
+    /// What an origin says of what relays passed on.
+    Sum,
     /// `HELLO` and what answers it; the end of a link.
     Link,
 }
 
 /// In the order in which they are counted.
-pub const KINDS: [Kind; 5] = [Kind::Data, Kind::Watermark, Kind::Repair, Kind::Alive, Kind::Link];
+pub const KINDS: [Kind; 6] = [Kind::Data, Kind::Watermark, Kind::Repair, Kind::Alive, Kind::Sum, Kind::Link];
 
 /// What one host sent to others.
 #[derive(Clone, Copy, Default, Debug)]
@@ -71,6 +73,7 @@ fn kind_of(line: &[u8]) -> Kind {
         _ if line.starts_with(b"OK ") => Kind::Watermark,
         _ if [&b"WANT "[..], b"ENOUGH ", b"GONE "].iter().any(|verb| line.starts_with(verb)) => Kind::Repair,
         _ if line.starts_with(b"KEEPALIVE") || line.starts_with(b"ACK") => Kind::Alive,
+        _ if line.starts_with(b"SUM ") => Kind::Sum,
         _ => Kind::Link,
     }
 }
@@ -155,6 +158,8 @@ mod tests {
         let lines = |of: &[Traffic], kind| of.iter().map(|traffic| traffic.lines(kind)).sum::<u64>();
         assert!(lines(&linking, Kind::Link) >= 2 * 21, "each of 21 links is a HELLO and an OK at least");
         assert_eq!(lines(&steady, Kind::Repair) + lines(&steady, Kind::Link), 0);
+        // Two origins, each once a second to six others, for five seconds.
+        assert!(lines(&steady, Kind::Sum).abs_diff(60) <= 12, "{}", lines(&steady, Kind::Sum));
         assert!(lines(&steady, Kind::Watermark) > 0 && lines(&steady, Kind::Alive) > 0);
     }
 }

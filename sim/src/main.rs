@@ -159,9 +159,9 @@ fn replay(args: &Replay) -> Result<ExitCode> {
 /// A table in Markdown: what a host sends a second, on average, once all links are up.
 fn costs(args: &Cost) -> Result<ExitCode> {
     println!(
-        "| hosts | messages/s | data lines | most of one host | watermarks | keep-alives | repair | bytes | bytes of \
+        "| hosts | messages/s | data lines | most of one host | watermarks | keep-alives | sums | repair | bytes | bytes of \
          watermarks | bytes of links, once |\n|{}",
-        " --- |".repeat(10)
+        " --- |".repeat(11)
     );
     let mut is_good = true;
     for hosts in &args.hosts {
@@ -175,12 +175,13 @@ fn costs(args: &Cost) -> Result<ExitCode> {
         let most = cost.steady.iter().map(|traffic| traffic.lines(Kind::Data)).max().unwrap_or_default();
         let linking = cost.linking.iter().map(Traffic::all_bytes).sum::<u64>() as f64;
         println!(
-            "| {hosts} | {:.0} | {:.1} | {:.1} | {:.1} | {:.1} | {:.1} | {:.0} | {:.0} | {:.0} |",
+            "| {hosts} | {:.0} | {:.1} | {:.1} | {:.1} | {:.1} | {:.1} | {:.1} | {:.0} | {:.0} | {:.0} |",
             cost.messages as f64 / f64::from(args.seconds),
             lines(Kind::Data),
             most as f64 / f64::from(args.seconds),
             lines(Kind::Watermark),
             lines(Kind::Alive),
+            lines(Kind::Sum),
             lines(Kind::Repair),
             a_second(&Traffic::all_bytes),
             a_second(&|traffic| traffic.bytes(Kind::Watermark)),
