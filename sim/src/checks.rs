@@ -23,7 +23,7 @@ pub(crate) enum Kind {
     /// All hosts, with this time, and at most once however often it is said.
     Numbered([u8; STAMP_LEN]),
     /// Hosts with their bits set.
-    Only(u32),
+    Only(u64),
 }
 
 /// What a client said.
@@ -45,7 +45,7 @@ pub(crate) struct Message {
     origin: (u8, u32, u64),
     published: u32,
     /// The hosts of the rings of those who published it, one bit each.
-    owed: u32,
+    owed: u64,
     /// What had it for certain was lost with a disk.
     is_orphan: bool,
 }
@@ -70,7 +70,7 @@ struct HostChecks {
     /// When its disk was lost, damaged or replaced by an old copy.
     reset: Option<Moment>,
     /// The hosts of its ring.toml, one bit each.
-    ring: u32,
+    ring: u64,
     refusals_reported: u64,
     refusals_answered: u64,
 }
@@ -82,8 +82,8 @@ pub(crate) struct Checks {
     /// How many are of the ring.
     ring: usize,
     /// Those that are of the ring at the end, and those of them that were not at the beginning, one bit each.
-    members: u32,
-    newcomers: u32,
+    members: u64,
+    newcomers: u64,
     /// The first thing that must not happen and did.
     pub(crate) broken: Option<(Moment, String)>,
     /// How many disks were lost.
@@ -104,7 +104,7 @@ impl Checks {
             messages: Vec::new(),
             hosts: (0..hosts).map(|_| HostChecks::default()).collect(),
             ring,
-            members: u32::MAX,
+            members: u64::MAX,
             newcomers: 0,
             broken: None,
             resets: 0,
@@ -116,12 +116,12 @@ impl Checks {
     }
 
     /// Who is of the ring in the end, and who of them joins it.
-    pub(crate) fn membership(&mut self, members: u32, newcomers: u32) {
+    pub(crate) fn membership(&mut self, members: u64, newcomers: u64) {
         (self.members, self.newcomers) = (members, newcomers);
     }
 
     /// A host starts with this ring.
-    pub(crate) fn set_ring(&mut self, place: u8, ring: u32) {
+    pub(crate) fn set_ring(&mut self, place: u8, ring: u64) {
         self.hosts[usize::from(place)].ring = ring;
     }
 
@@ -237,8 +237,8 @@ impl Checks {
     }
 
     /// Whether a host or its copy is meant, whichever of them this is: nobody else can tell them apart.
-    fn is_one_of_twins(&self, place: u8, hosts: u32) -> bool {
-        let twins = 1 << ORIGINAL | 1 << self.ring;
+    fn is_one_of_twins(&self, place: u8, hosts: u64) -> bool {
+        let twins = 1 << ORIGINAL | 1_u64 << self.ring;
         self.hosts.len() > self.ring && twins & 1 << place != 0 && twins & hosts != 0
     }
 
@@ -429,7 +429,7 @@ impl Checks {
     fn addressees(&self, message: &Message) -> impl Iterator<Item = usize> {
         let (hosts, owed) = match message.said.kind {
             Kind::Only(hosts) => (hosts, hosts),
-            Kind::All | Kind::Numbered(_) => (u32::MAX, message.owed),
+            Kind::All | Kind::Numbered(_) => (u64::MAX, message.owed),
         };
         let since = message.said.at;
         let is_meant = move |place: &usize| {

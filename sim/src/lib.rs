@@ -13,6 +13,7 @@
 //! | `checks`, `logs`, `bounds`, `conclude` | what must hold: P1 to P7 |
 //! | `dice`, `trace`, `outcome` | chance by seed; what happened; what came of it |
 //! | `runner`, `cuts` | many seeds; every pattern of cut links |
+//! | `cost` | what hosts of a ring of any size send each other |
 //!
 //! The same scenario, seed and build do the same, byte for byte: a failure is replayed with `--trace`.
 
@@ -35,6 +36,7 @@ mod checks;
 mod clients;
 mod clock;
 mod conclude;
+mod cost;
 mod cuts;
 mod dice;
 mod disk;
@@ -53,6 +55,7 @@ mod trace;
 mod twin;
 mod world;
 
+pub use cost::{Cost, KINDS, Kind, Traffic, cost};
 pub use cuts::{PATTERNS, simulate_cut};
 pub use faults::{FAULTS, Fault};
 pub use outcome::{Counts, Outcome};

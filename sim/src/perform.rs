@@ -185,6 +185,11 @@ impl World {
                 self.trace.note(self.now, || format!("{name} → {to}  {}", String::from_utf8_lossy(line)));
             }
         }
+        if let Some(traffic) = self.traffic.get_mut(usize::from(place))
+            && self.connections[side.connection as usize].port == Port::Ring
+        {
+            traffic.add(bytes);
+        }
         self.trace.add(u64::from(side.connection));
         self.write(side.other(), bytes);
     }

@@ -58,7 +58,7 @@ pub(crate) struct Progress {
     leaving: Option<(u8, Moment)>,
 }
 
-fn bits(places: &[u8]) -> u32 {
+fn bits(places: &[u8]) -> u64 {
     places.iter().fold(0, |bits, place| bits | 1 << place)
 }
 

@@ -7,8 +7,8 @@ use serde::Deserialize;
 /// The scenarios that come with the simulator.
 const BUILT_IN: &str = include_str!("../scenarios.toml");
 
-/// Hosts of a ring: who is to have a message is told by one bit for each.
-const HOSTS_MAX: u8 = 31;
+/// Hosts of a ring, a copy of one among them: who is to have a message is told by one bit for each.
+const HOSTS_MAX: u8 = 64;
 
 /// Everything that a run depends on, but its seed.
 #[derive(Clone, Debug, Deserialize)]
@@ -282,7 +282,8 @@ impl Scenario {
     }
 
     fn check(&self) -> Result<()> {
-        ensure!((1..=HOSTS_MAX).contains(&self.hosts), "hosts: 1 to {HOSTS_MAX}");
+        let places = self.hosts.saturating_add(u8::from(self.faults.clone.is_some()));
+        ensure!(self.hosts > 0 && places <= HOSTS_MAX, "hosts: 1 to {HOSTS_MAX}");
         ensure!(
             self.clients.count > 0 && self.clients.burst > 0,
             "clients: at least one, with bursts of one"

@@ -3,6 +3,7 @@
 use crate::checks::Checks;
 use crate::clients::Client;
 use crate::clock::Clock;
+use crate::cost::Traffic;
 use crate::dice::Dice;
 use crate::event::{Event, Moment, Process, Queue, SECOND, Side};
 use crate::host::Host;
@@ -34,6 +35,8 @@ pub(crate) struct World {
     pub(crate) checks: Checks,
     pub(crate) counts: Counts,
     pub(crate) rollout: Progress,
+    /// What each host sends to others, where that is asked for.
+    pub(crate) traffic: Vec<Traffic>,
     pub(crate) trace: Trace,
     /// No more faults, nothing new is said.
     pub(crate) is_calm: bool,
@@ -78,6 +81,7 @@ impl World {
             checks: Checks::new(count, scenario.twin(), scenario.gives_up),
             counts: Counts::default(),
             rollout: Progress::default(),
+            traffic: Vec::new(),
             trace: Trace::new(tracing),
             is_calm: false,
             dice,
@@ -92,13 +96,18 @@ impl World {
             let at = self.dice.faults.between(0, 300_000);
             self.queue.add(at, Event::Start { host, life: 0 });
         }
-        for client in 0..self.scenario.clients.count {
-            self.add_client();
-            let at = self.dice.clients.between(0, SECOND);
-            self.queue.add(at, Event::Client { client });
-        }
+        self.begin_clients(self.scenario.clients.count);
         self.plan_faults();
         self.plan_rollout();
+    }
+
+    /// Clients come, within a second.
+    pub(crate) fn begin_clients(&mut self, count: u16) {
+        for client in 0..count {
+            self.add_client();
+            let at = self.now + self.dice.clients.between(0, SECOND);
+            self.queue.add(at, Event::Client { client });
+        }
     }
 
     /// Lets everything happen up to a time, or up to the first thing that must not.
