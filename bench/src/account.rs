@@ -16,6 +16,8 @@ pub struct Account {
     pub switches: u64,
     /// The largest memory that one of them ever held, in KiB.
     pub peak_kib: u64,
+    /// The largest that one of them holds now, in KiB.
+    pub resident_kib: u64,
 }
 
 impl Account {
@@ -27,6 +29,7 @@ impl Account {
             all.cpu += one.cpu;
             all.switches += one.switches;
             all.peak_kib = all.peak_kib.max(one.peak_kib);
+            all.resident_kib = all.resident_kib.max(one.resident_kib);
         }
         Ok(all)
     }
@@ -41,20 +44,22 @@ impl Account {
             switches += field(&status, "voluntary_ctxt_switches:").unwrap_or_default();
             switches += field(&status, "nonvoluntary_ctxt_switches:").unwrap_or_default();
         }
-        let peak_kib = field(&status, "VmHWM:").context("no memory is told of it")?;
-        Ok(Account { cpu: clock.now()?.into(), switches, peak_kib })
+        let memory = |name| field(&status, name).context("no memory is told of it");
+        let (peak_kib, resident_kib) = (memory("VmHWM:")?, memory("VmRSS:")?);
+        Ok(Account { cpu: clock.now()?.into(), switches, peak_kib, resident_kib })
     }
 }
 
 impl Sub for Account {
     type Output = Account;
 
-    /// What came since `before`; the peak is that of the whole life.
+    /// What came since `before`; memory is that of `self`.
     fn sub(self, before: Account) -> Account {
         Account {
             cpu: self.cpu.saturating_sub(before.cpu),
             switches: self.switches.saturating_sub(before.switches),
             peak_kib: self.peak_kib,
+            resident_kib: self.resident_kib,
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::check::{self, Line};
 use crate::floor::FloorArgs;
+use crate::growth;
 use crate::message::{HEAD, SIZE_MAX};
 use crate::plan::{Plan, Test};
 use crate::sink::SinkArgs;
@@ -34,7 +35,8 @@ nats (a cluster), jetstream (the same with five replicas in files, each message 
 zog-journaled,zog-synced. Those that are not installed are skipped; `scripts/bench fetch` unpacks Debian's packages \
 of them below the target directory.
 
-Exit codes: 0 all files were right, 1 some were not, or a system could not be measured, 2 wrong usage.";
+Exit codes: 0 all files were right, 1 some were not, or a system could not be measured, 2 wrong usage, \
+130 interrupted.";
 
 /// Something other than measuring.
 #[derive(Subcommand, Debug)]
@@ -47,8 +49,8 @@ pub enum Command {
         #[arg(long, value_name = "FILE")]
         write: Option<PathBuf>,
     },
-    /// Measure what a message costs zog as the ring grows (2 to 25 hosts, 32 to 511 bytes, 1 to 10000 clients), and
-    /// draw plots
+    /// Measure what zog costs as work grows (2 to 25 hosts, messages of 1 to 511 bytes, 1 to 10000 clients, hosts that
+    /// were away, long floods, journals of 100 million messages), and draw plots
     Growth(GrowthArgs),
     /// Look for messages that a log lacks, has twice or has torn
     Check(CheckArgs),
@@ -69,7 +71,13 @@ pub struct GrowthArgs {
     /// A tenth of everything, no waiting for a quiet machine
     #[arg(long)]
     pub quick: bool,
-    /// Write the plots into this directory [default: where records are kept]
+    /// Which series: hosts, sizes, clients, catch-up, memory, journals [default: all]
+    #[arg(long, value_name = "NAME,…", value_delimiter = ',', value_parser = growth::names())]
+    series: Vec<String>,
+    /// No step of catch-up, memory and journals with more messages than so many millions
+    #[arg(long, value_name = "MILLIONS", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
+    pub most: u32,
+    /// Write the plots into this directory, and the tables into its MEASURED.md [default: where records are kept]
     #[arg(long, value_name = "DIR", num_args = 0..=1, default_missing_value = "docs")]
     pub write: Option<PathBuf>,
     /// The daemon [default: beside this program]
@@ -96,6 +104,12 @@ impl GrowthArgs {
     #[must_use]
     pub fn quiet(&self) -> Duration {
         Duration::from_secs(if self.quick { 0 } else { 10 })
+    }
+
+    /// Whether a series is asked for.
+    #[must_use]
+    pub fn wants(&self, series: &str) -> bool {
+        self.series.is_empty() || self.series.iter().any(|name| name == series)
     }
 
     /// zog's daemon.
@@ -142,7 +156,8 @@ impl CheckArgs {
     #[must_use]
     pub fn expected(&self) -> check::Expected {
         let CheckArgs { clients, each, size, before, .. } = *self;
-        check::Expected { clients, each, size, line: Line { before, behind: b"\n" } }
+        let messages = vec![each; usize::from(clients)];
+        check::Expected { messages, size, line: Line { before, behind: b"\n" } }
     }
 }
 
@@ -162,7 +177,7 @@ pub struct RunArgs {
     /// Messages of a flood, of all clients [default: 3 million for the floor … 100 000 for the slowest]
     #[arg(long, value_parser = clap::value_parser!(u32).range(5..=100_000_000))]
     messages: Option<u32>,
-    /// Bytes of a message
+    /// Bytes of a message; short ones carry no time, and only floods of them are measured
     #[arg(long, default_value_t = 60, value_parser = size())]
     size: usize,
     /// Messages of a client that may be unanswered [default: 16384 for zog and floor+ok]
@@ -192,7 +207,7 @@ pub struct RunArgs {
 }
 
 fn size() -> impl TypedValueParser<Value = usize> {
-    clap::value_parser!(u64).range(HEAD as u64..=SIZE_MAX as u64).map(|size| size as usize)
+    clap::value_parser!(u64).range(1..=SIZE_MAX as u64).map(|size| size as usize)
 }
 
 fn named(written: &str) -> Result<(String, PathBuf)> {
@@ -213,7 +228,9 @@ impl RunArgs {
     #[must_use]
     pub fn tests(&self) -> Vec<Test> {
         match (&self.tests[..], self.quick) {
+            ([], true) if self.size < HEAD => vec![Test::Flood { clients: 1 }],
             ([], true) => vec![Test::Flood { clients: 1 }, Test::Rate(1000)],
+            ([], false) if self.size < HEAD => vec![Test::Flood { clients: 1 }, Test::Flood { clients: 5 }],
             ([], false) => {
                 vec![
                     Test::Flood { clients: 1 },
@@ -286,7 +303,7 @@ mod tests {
 
     #[test]
     fn what_cannot_be_measured_is_refused() {
-        for args in ["--size 28", "--size 512", "--rounds 0", "--tests flood-six", "--with x", "--messages 1"]
+        for args in ["--size 0", "--size 512", "--rounds 0", "--tests flood-six", "--with x", "--messages 1"]
         {
             assert!(Cli::try_parse_from(std::iter::once("bench").chain(args.split(' '))).is_err(), "{args}");
         }

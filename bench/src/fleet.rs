@@ -12,6 +12,7 @@ use nix::unistd::Pid;
 use std::fs::{self, File};
 use std::net::{Ipv4Addr, TcpStream};
 use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
 use std::process::{Child, Command};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -32,7 +33,14 @@ pub struct Fleet<'a> {
     system: &'a dyn System,
     site: &'a Site,
     size: usize,
-    running: Vec<(String, Child)>,
+    running: Vec<Running>,
+}
+
+struct Running {
+    node: usize,
+    /// The file that holds what it says.
+    said: PathBuf,
+    child: Child,
 }
 
 /// How long a process may take to listen, a message to be everywhere, a process to end.
@@ -42,9 +50,14 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const WARM_UP_MESSAGES: u32 = 20;
 
 impl<'a> Fleet<'a> {
+    /// Of a system of which nothing runs yet. Messages have `size` bytes.
+    pub fn new(system: &'a dyn System, site: &'a Site, size: usize) -> Fleet<'a> {
+        Fleet { system, site, size, running: Vec::new() }
+    }
+
     /// Starts everything, and sends from every node until it is in every file. Messages have `size` bytes.
     pub fn start(system: &'a dyn System, site: &'a Site, size: usize) -> Result<Fleet<'a>> {
-        let mut fleet = Fleet { system, site, size, running: Vec::new() };
+        let mut fleet = Fleet::new(system, site, size);
         for group in [System::daemons, System::subscribers] {
             let processes = group(system, site)?;
             let ports: Vec<u16> = processes.iter().flat_map(|process| process.ports.clone()).collect();
@@ -60,12 +73,37 @@ impl<'a> Fleet<'a> {
     fn spawn(&mut self, mut process: Process) -> Result<()> {
         let program = process.command.get_program().to_string_lossy().into_owned();
         let name = program.rsplit('/').next().unwrap_or_default().to_owned();
-        let said = self.site.node_dir(process.node).join(format!("{name}.{}.out", self.running.len()));
+        let node = process.node;
+        let said = self.site.node_dir(node).join(format!("{name}.{}.out", self.running.len()));
         let out = File::create(&said)?;
         // In a group of its own, so that Ctrl-C reaches the benchmark alone, which then ends everything in order.
         process.command.process_group(0).stdout(out.try_clone()?).stderr(out);
         let child = process.command.spawn().with_context(|| format!("{program} cannot be started"))?;
-        self.running.push((said.display().to_string(), child));
+        self.running.push(Running { node, said, child });
+        Ok(())
+    }
+
+    /// Starts the daemon of one node, and waits until it says that it is ready. How long that took.
+    pub fn launch(&mut self, node: usize) -> Result<Duration> {
+        let process = self.system.daemons(self.site)?.into_iter().find(|process| process.node == node);
+        let began = Instant::now();
+        self.spawn(process.with_context(|| format!("there is no node {node}"))?)?;
+        self.wait_until(&format!("node {node} is not ready"), |fleet| {
+            let said = fs::read_to_string(&fleet.running[fleet.running.len() - 1].said)?;
+            Ok(said.contains(" ready "))
+        })?;
+        Ok(began.elapsed())
+    }
+
+    /// Ends the processes of one node with this signal, and waits until they have.
+    pub fn end(&mut self, node: usize, signal: Signal) -> Result<()> {
+        let (ended, left) = self.running.drain(..).partition(|process| process.node == node);
+        self.running = left;
+        let ended: Vec<Running> = ended;
+        for mut process in ended {
+            kill(Pid::from_raw(process.child.id().cast_signed()), signal)?;
+            process.child.wait()?;
+        }
         Ok(())
     }
 
@@ -83,7 +121,7 @@ impl<'a> Fleet<'a> {
             if Instant::now() >= deadline {
                 bail!("{otherwise} after {} s; see {}", PATIENCE.as_secs(), self.site.dir().display());
             }
-            thread::sleep(Duration::from_millis(10)); // between two looks
+            thread::sleep(Duration::from_millis(2)); // between two looks
         }
         Ok(())
     }
@@ -91,11 +129,11 @@ impl<'a> Fleet<'a> {
     /// Fails if a process has ended, or somebody wants all to end.
     pub fn must_run(&mut self) -> Result<()> {
         interrupt::check()?;
-        for (said, child) in &mut self.running {
+        for Running { said, child, .. } in &mut self.running {
             if let Some(status) = child.try_wait()? {
                 let text = fs::read_to_string(&*said).unwrap_or_default();
                 let last: Vec<&str> = text.lines().rev().take(3).collect();
-                bail!("a process ended ({status}); {said} ends with: {}", last.join(" | "));
+                bail!("a process ended ({status}); {} ends with: {}", said.display(), last.join(" | "));
             }
         }
         Ok(())
@@ -161,17 +199,17 @@ impl<'a> Fleet<'a> {
 
     /// What all processes have taken so far.
     pub fn account(&self) -> Result<Account> {
-        Account::of(self.running.iter().map(|(_, child)| child.id()))
+        Account::of(self.running.iter().map(|process| process.child.id()))
     }
 
     /// Asks each process to end, and waits until it has.
     fn stop(&mut self) -> Result<()> {
-        for (_, child) in &self.running {
+        for Running { child, .. } in &self.running {
             // One that has ended by itself is waited for all the same.
             let _ = kill(Pid::from_raw(child.id().cast_signed()), Signal::SIGTERM);
         }
         let deadline = Instant::now() + Duration::from_secs(6);
-        for (_, mut child) in self.running.drain(..) {
+        for Running { mut child, .. } in self.running.drain(..) {
             while child.try_wait()?.is_none() {
                 if Instant::now() >= deadline {
                     child.kill()?;

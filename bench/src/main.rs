@@ -13,7 +13,7 @@ fn main() -> ExitCode {
         Ok(false) => ExitCode::FAILURE,
         Err(e) => {
             eprintln!("bench: {e:#}");
-            ExitCode::FAILURE
+            ExitCode::from(if interrupt::check().is_err() { interrupt::EXIT } else { 1 })
         }
     }
 }
@@ -50,6 +50,6 @@ fn report(path: &Path, write: Option<&Path>) -> Result<bool> {
     let (provenance, records) = record::read(path)?;
     let report = table::report(&provenance, &records, &[]);
     print!("{report}");
-    write.map_or(Ok(()), |document| document::replace(document, &report))?;
+    write.map_or(Ok(()), |document| document::replace(document, "scripts/bench", &report))?;
     Ok(runs::faults(&records).is_empty())
 }

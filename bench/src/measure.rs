@@ -5,21 +5,25 @@ use crate::check::{self, Expected, Findings};
 use crate::fleet::Fleet;
 use crate::load::{self, Load, Sent};
 use crate::machine;
-use crate::message::now;
+use crate::message::{HEAD, now};
 use crate::plan::{Plan, Test};
-use crate::record::Measured;
+use crate::record::{Latency, Measured};
 use crate::site::Site;
 use crate::systems::System;
 use crate::watch::{Awaited, Watcher};
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result, anyhow, ensure};
 use std::thread::{self, ScopedJoinHandle};
 use std::time::{Duration, Instant};
 
 /// How long nothing may move before a run counts as stuck.
-const PATIENCE: Duration = Duration::from_secs(10);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Measures one system once.
 pub fn measure(system: &dyn System, test: Test, plan: &Plan) -> Result<Measured> {
+    ensure!(
+        test.rate().is_none() || plan.size >= HEAD,
+        "a message of less than {HEAD} bytes carries no time: floods alone can be measured"
+    );
     let site = Site::prepare(&plan.dir.join("run"), plan.nodes)?;
     let each = plan.each(system, test);
     let load = Load {
@@ -38,15 +42,21 @@ pub fn measure(system: &dyn System, test: Test, plan: &Plan) -> Result<Measured>
             Test::Rate(_) => latency(&mut fleet, &load, system, &site)?,
         }
     };
-    let clients = test.clients() as u16;
-    let expected = Expected { clients, each, size: plan.size, line: system.line() };
-    for node in 0..site.nodes() {
-        measured.findings += check::check(&site.log(node), &expected)?;
-    }
-    if measured.findings.is_clean() {
-        site.clear()?; // else somebody wants to look
-    }
+    let expected = Expected { messages: vec![each; test.clients()], size: plan.size, line: system.line() };
+    measured.findings = check_all(&site, &expected)?;
     Ok(measured)
+}
+
+/// Reads the files of all nodes; deletes them where they are right, else somebody wants to look.
+pub(crate) fn check_all(site: &Site, expected: &Expected) -> Result<Findings> {
+    let mut findings = Findings::default();
+    for node in 0..site.nodes() {
+        findings += check::check(&site.log(node), expected)?;
+    }
+    if findings.is_clean() {
+        site.clear()?;
+    }
+    Ok(findings)
 }
 
 /// From the client's first byte until the last file has its last.
@@ -56,27 +66,40 @@ fn flood(fleet: &mut Fleet, load: &Load) -> Result<Measured> {
     let wanted: Vec<u64> = fleet.sizes().iter().map(|size| size + grown).collect();
     machine::touch_memory((256 << 20) + 2 * wanted.len() as u64 * grown)?;
     let before = fleet.account()?;
-    let (sent, complete) = thread::scope(|scope| -> Result<_> {
-        let sending = scope.spawn(|| load::send(load, PATIENCE));
-        let complete = wait_for_sizes(fleet, &sending, &wanted);
-        let sent = join(sending)?;
-        Ok((sent, complete?))
-    })?;
+    let (sent, complete) = pour(fleet, load, &wanted, |_| Ok(()))?;
     let spent = spent_since(fleet, before)?;
     let nanos = complete.saturating_sub(sent.first).max(1);
     let per_second = messages as f64 / (nanos as f64 / 1e9);
     Ok(Measured { messages_per_s: Some(per_second), ..figures(&spent, &sent, messages) })
 }
 
-fn join(sending: ScopedJoinHandle<Result<Sent>>) -> Result<Sent> {
-    sending.join().map_err(|_| anyhow!("the client panicked"))?
+/// Sends all of it, and takes a look again and again until every file has grown to what is wanted of it. When the last
+/// one had: nanoseconds since 1970.
+pub(crate) fn pour(
+    fleet: &mut Fleet,
+    load: &Load,
+    wanted: &[u64],
+    look: impl FnMut(&Fleet) -> Result<()>,
+) -> Result<(Sent, u64)> {
+    thread::scope(|scope| {
+        let sending = scope.spawn(|| load::send(load, PATIENCE));
+        let complete = wait_for_sizes(fleet, || sending.is_finished(), wanted, look);
+        let sent = join(sending)?;
+        Ok((sent, complete?))
+    })
+}
+
+/// What a thread came to.
+pub(crate) fn join<T>(sending: ScopedJoinHandle<Result<T>>) -> Result<T> {
+    sending.join().map_err(|_| anyhow!("a thread panicked"))?
 }
 
 /// When the last file was whole. Fails if none grows for a while.
-fn wait_for_sizes(
+pub(crate) fn wait_for_sizes(
     fleet: &mut Fleet,
-    sending: &ScopedJoinHandle<Result<Sent>>,
+    is_sent: impl Fn() -> bool,
     wanted: &[u64],
+    mut look: impl FnMut(&Fleet) -> Result<()>,
 ) -> Result<u64> {
     let (mut sizes, mut since) = (fleet.sizes(), Instant::now());
     loop {
@@ -87,12 +110,13 @@ fn wait_for_sizes(
         if now_sizes != sizes {
             (sizes, since) = (now_sizes, Instant::now());
         }
-        if since.elapsed() > PATIENCE || (sending.is_finished() && since.elapsed() > PATIENCE / 2) {
+        if since.elapsed() > PATIENCE || (is_sent() && since.elapsed() > PATIENCE / 2) {
             let lacking = wanted.iter().zip(&sizes).map(|(wanted, now)| wanted.saturating_sub(*now));
             let lacking: Vec<u64> = lacking.map(|bytes| bytes / fleet.line()).collect();
             return Err(anyhow!("nothing comes any more; lines lacking in the files: {lacking:?}"));
         }
         fleet.must_run()?;
+        look(fleet)?;
         thread::sleep(Duration::from_millis(2)); // between two looks
     }
 }
@@ -112,9 +136,7 @@ fn figures(spent: &Account, sent: &Sent, messages: u64) -> Measured {
         late_us: sent.late.as_secs_f64() * 1e6,
         switches: spent.switches as f64 / messages as f64,
         peak_mib: spent.peak_kib as f64 / 1024.0,
-        findings: Findings::default(),
-        messages_per_s: None,
-        latency: None,
+        ..Measured::default()
     }
 }
 
@@ -122,7 +144,7 @@ fn figures(spent: &Account, sent: &Sent, messages: u64) -> Measured {
 fn latency(fleet: &mut Fleet, load: &Load, system: &dyn System, site: &Site) -> Result<Measured> {
     let mut watcher = Watcher::new((0..site.nodes()).map(|node| site.log(node)))?;
     let before = fleet.account()?;
-    let awaited = Awaited { count: load.each, line: system.line() };
+    let awaited = Awaited { client: 0, count: load.each, line: system.line() };
     let (sent, times) = thread::scope(|scope| -> Result<_> {
         let sending = scope.spawn(|| load::send(load, PATIENCE));
         let times = watcher.watch(awaited, PATIENCE);
@@ -130,5 +152,5 @@ fn latency(fleet: &mut Fleet, load: &Load, system: &dyn System, site: &Site) -> 
     })?;
     let spent = fleet.account().context("a process ended during the run")? - before;
     let measured = figures(&spent, &sent, u64::from(load.each));
-    Ok(Measured { latency: Some(times.into()), ..measured })
+    Ok(Measured { latency: Some(Latency::of(&times)), ..measured })
 }

@@ -3,9 +3,10 @@
 //! `m`, the client (4 hexadecimal digits), the number (8), the time (16), and a filling that begins at another
 //! character for each number, so that the head of one message with the tail of another is no message.
 
+use crate::short;
 use std::time::SystemTime;
 
-/// Bytes of a message before its filling; none is shorter.
+/// Bytes of a message before its filling; what is shorter is told in [`crate::short`].
 pub const HEAD: usize = 1 + CLIENT + NUMBER + STAMP;
 
 /// Bytes of a message at most, as zog takes it.
@@ -16,7 +17,7 @@ const NUMBER: usize = 8;
 const STAMP: usize = 16;
 
 const MARK: u8 = b'm';
-const ALPHABET: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+pub(crate) const ALPHABET: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
 /// The alphabet over and over: every filling is a piece of it.
 static FILLINGS: [u8; ALPHABET.len() + SIZE_MAX] = fillings();
@@ -45,6 +46,9 @@ pub struct Message {
 impl Message {
     /// Appends the message, `size` bytes long.
     pub fn write(&self, size: usize, out: &mut Vec<u8>) {
+        if size < HEAD {
+            return short::write(self, size, out);
+        }
         out.push(MARK);
         write_hex(u64::from(self.client), CLIENT, out);
         write_hex(u64::from(self.number), NUMBER, out);

@@ -2,6 +2,7 @@
 
 use crate::check::Findings;
 use crate::machine::Provenance;
+use crate::watch::Sighting;
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 use std::fs::{self, File};
@@ -55,6 +56,21 @@ pub struct Measured {
     pub messages_per_s: Option<f64>,
     /// How long messages took, at a rate.
     pub latency: Option<Latency>,
+    /// How a host that was away caught up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub catch_up: Option<CatchUp>,
+    /// Seconds from the start of a process until it was ready.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start_s: Option<f64>,
+}
+
+/// A host that was away, and live messages beside it.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct CatchUp {
+    /// Live messages while the host was away.
+    pub before: Latency,
+    /// Live messages while it caught up.
+    pub during: Latency,
 }
 
 /// Microseconds from when a message was sent until the last file shows it.
@@ -68,6 +84,14 @@ pub struct Latency {
     pub p99_us: f64,
     /// None took longer.
     pub max_us: f64,
+}
+
+impl Latency {
+    /// Of these messages.
+    #[must_use]
+    pub fn of<'a>(sightings: impl IntoIterator<Item = &'a Sighting>) -> Latency {
+        sightings.into_iter().map(|sighting| sighting.took).collect::<Vec<u64>>().into()
+    }
 }
 
 impl From<Vec<u64>> for Latency {

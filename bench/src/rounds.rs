@@ -41,7 +41,7 @@ pub fn run(args: &RunArgs) -> Result<bool> {
     print!("{report}");
     eprintln!("records: {}", path.display());
     if let Some(document) = &args.write {
-        document::replace(document, &report)?;
+        document::replace(document, "scripts/bench", &report)?;
     }
     Ok(faults(&records).is_empty())
 }

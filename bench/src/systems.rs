@@ -92,6 +92,12 @@ pub fn zog_journaled(program: &Path) -> Box<dyn System> {
     Box::new(zog::Zog::new("zog", program, "journaled"))
 }
 
+/// The same with room in its journal for whatever a host that is away has not got.
+#[must_use]
+pub fn zog_keeping_all(program: &Path) -> Box<dyn System> {
+    Box::new(zog::Zog::keeping_all("zog", program, "journaled"))
+}
+
 /// A program by its name: from the path, or from the packages that were unpacked. A bare name if it is nowhere.
 fn find(name: &str, unpacked: &Path) -> PathBuf {
     let path = env::var_os("PATH").unwrap_or_default();

@@ -31,20 +31,31 @@ struct Followed {
     rest: Vec<u8>,
 }
 
-/// What is expected: so many messages of client 0.
+/// What is expected: so many messages of one client.
 #[derive(Clone, Copy, Debug)]
 pub struct Awaited {
+    /// Whose.
+    pub client: u16,
     /// How many.
     pub count: u32,
     /// What stands around each message in the files.
     pub line: Line,
 }
 
+/// A message that all files have shown.
+#[derive(Clone, Copy, Default, Debug)]
+pub struct Sighting {
+    /// When it was sent: nanoseconds since 1970.
+    pub sent: u64,
+    /// Nanoseconds from then until the last file showed it.
+    pub took: u64,
+    files: u16,
+}
+
 /// When each message was in how many files.
 struct Sightings {
     awaited: Awaited,
-    /// Files that have shown it, and nanoseconds until the last of them did.
-    seen: Vec<(u16, u64)>,
+    seen: Vec<Sighting>,
     total: u64,
 }
 
@@ -62,10 +73,11 @@ impl Watcher {
         Ok(Watcher { changes, files })
     }
 
-    /// Until every file has shown every message, or nothing has come for so long. Nanoseconds of each message that
-    /// all files have shown, in no order.
-    pub fn watch(&mut self, awaited: Awaited, patience: Duration) -> Result<Vec<u64>> {
-        let mut sightings = Sightings { awaited, seen: vec![(0, 0); awaited.count as usize], total: 0 };
+    /// Until every file has shown every message, or nothing has come for so long. Each message that all files have
+    /// shown, in the order of their numbers.
+    pub fn watch(&mut self, awaited: Awaited, patience: Duration) -> Result<Vec<Sighting>> {
+        let seen = vec![Sighting::default(); awaited.count as usize];
+        let mut sightings = Sightings { awaited, seen, total: 0 };
         let wanted = u64::from(awaited.count) * self.files.len() as u64;
         let mut buffer = vec![0; 64 << 10];
         let mut moved = Instant::now();
@@ -79,7 +91,8 @@ impl Watcher {
             }
         }
         let files = self.files.len() as u16;
-        Ok(sightings.seen.iter().filter(|(count, _)| *count == files).map(|(_, nanos)| *nanos).collect())
+        sightings.seen.retain(|sighting| sighting.files == files);
+        Ok(sightings.seen)
     }
 
     /// Until a file changes, or a while has passed; takes away what the kernel tells of changes.
@@ -122,10 +135,11 @@ impl Followed {
 impl Sightings {
     fn note(&mut self, line: &[u8], at: u64) {
         let Some(message) = self.awaited.line.message(line).and_then(Message::read) else { return };
-        if message.client == 0 && message.number < self.awaited.count {
-            let (count, nanos) = &mut self.seen[message.number as usize];
-            *count += 1;
-            *nanos = (*nanos).max(at.saturating_sub(message.stamp));
+        if message.client == self.awaited.client && message.number < self.awaited.count {
+            let sighting = &mut self.seen[message.number as usize];
+            sighting.files += 1;
+            sighting.sent = message.stamp;
+            sighting.took = sighting.took.max(at.saturating_sub(message.stamp));
             self.total += 1;
         }
     }
@@ -152,9 +166,12 @@ mod tests {
         files[0].write_all(&[line(0, 5_000_000_000), line(1, 0)].concat()).unwrap();
         files[1].write_all(&line(0, 9_000_000_000)).unwrap();
         let times = watcher
-            .watch(Awaited { count: 2, line: Line { before: 2, behind: b"\n" } }, Duration::from_millis(50))
+            .watch(
+                Awaited { client: 0, count: 2, line: Line { before: 2, behind: b"\n" } },
+                Duration::from_millis(50),
+            )
             .unwrap();
         assert_eq!(times.len(), 1, "message 1 is in one file only");
-        assert!((9_000_000_000..19_000_000_000).contains(&times[0]), "{}", times[0]);
+        assert!((9_000_000_000..19_000_000_000).contains(&times[0].took), "{times:?}");
     }
 }

@@ -9,6 +9,7 @@ use crate::following::increment;
 use crate::limits::{HOLD_DOWN, HOLD_DOWN_FORGET, HOLD_DOWN_MAX, NAMED_MAX, STUCK};
 use crate::node::Node;
 use crate::relay::Way;
+use crate::report::Refusal;
 use crate::ring::HostIndex;
 use crate::session::{At, Token};
 use crate::settings::Level;
@@ -141,7 +142,8 @@ impl Node {
             Way::ByRelay { .. } => link.path.direct.then_some(0),
             Way::Direct { wrapping, charge: Some(charge) } => {
                 let charge = self.ring.peer(self.me, charge);
-                Some(if self.links[charge.index()].path.direct { 0 } else { wrapping })
+                let agrees = link.up.is_some_and(|up| up.agrees);
+                Some(if self.links[charge.index()].path.direct || !agrees { 0 } else { wrapping })
             }
             Way::Direct { wrapping, charge: None } => Some(wrapping),
         }
@@ -202,6 +204,7 @@ impl Node {
             self.feed_own(now, host, own, lines, out);
         }
         self.tell_head(now);
+        self.sums.own_goes_on(now);
     }
 
     /// Begins to serve a host our own stream directly.
@@ -312,9 +315,9 @@ impl Node {
         text: &[u8],
         level: Level,
         out: &mut Outputs,
-    ) {
+    ) -> Result<(), Refusal> {
         let name = StreamName { origin: self.me, addressee: Some(to), incarnation: self.incarnation };
-        let Some(stream) = self.streams.open(name, &self.ring) else { return };
+        let stream = self.streams.open(name, &self.ring).ok_or(Refusal::StreamsFull)?;
         let seq = self.streams.get(stream).journaled + 1;
         let start = out.small.len() as u32;
         out.small.push(b'0');
@@ -332,6 +335,7 @@ impl Node {
             self.feed(to, stream, seq);
         }
         self.log(&[stamp.as_bytes(), b" ", text], out);
+        Ok(())
     }
 
     /// Version 1 peers get plain `0<text>`.

@@ -263,7 +263,7 @@ impl Node {
         let stamp = self.stamp(now);
         // Only this host's own disk counts: there is no third host that could have it.
         let level = client.level.unwrap_or(self.settings.ack).min(Level::Synced);
-        self.take_wrapped(wrapping, &stamp, text, level, out);
+        self.take_wrapped(wrapping, &stamp, text, level, out)?;
         self.answer_at(now.mono, conn, client, level, None, out);
         Ok(())
     }
@@ -277,18 +277,19 @@ impl Node {
         text: &[u8],
         level: Level,
         out: &mut Outputs,
-    ) {
-        self.counters.taken += 1;
+    ) -> Result<(), Refusal> {
         let wrapping = if planted!(WrongHop) { wrapping + 1 } else { wrapping };
         let to = if wrapping > 0 { next_hop_of_client(&self.ring, self.me, wrapping) } else { self.me };
         match self.links[to.index()].version_1 {
             // It will never say what it has: it gets this once, now.
             Some(conn) if to != self.me && self.links[to.index()].up.is_none() => {
+                self.publish_targeted(self.me, stamp, text, level, out)?;
                 put_version_1(conn, text, out);
-                self.publish_targeted(self.me, stamp, text, level, out);
             }
-            _ => self.publish_targeted(to, stamp, text, level, out),
+            _ => self.publish_targeted(to, stamp, text, level, out)?,
         }
+        self.counters.taken += 1;
+        Ok(())
     }
 
     /// `HELLO <session> [next=<n>] [ack=<level>]`

@@ -67,7 +67,9 @@ impl Node {
                 None => self.take_data(now.mono, &mut peer, &mut run, bytes, line, out),
                 Some(refusal) => Err(refusal),
             };
-            if let Err(refusal) = taken {
+            if let Err(refusal) = taken
+                && !is_of_another_ring(&peer, refusal)
+            {
                 self.refuse_peer_line(conn, refusal, &bytes[line.range()], out);
             }
             self.take_following(&mut peer, run.as_mut(), bytes, at, out);
@@ -88,7 +90,8 @@ impl Node {
         at: &mut usize,
         out: &mut Outputs,
     ) {
-        let Some(run) = run.filter(|run| run.is_logged && run.lines.end as usize == *at) else { return };
+        let is_next = |run: &&mut Run| run.is_logged && run.lines.end as usize == *at;
+        let Some(run) = run.filter(is_next) else { return };
         let state = self.streams.get_mut(run.stream);
         if !self.has_room || !state.holes.is_empty() || state.journaled != run.numbers.to {
             return;
@@ -117,12 +120,14 @@ impl Node {
         line: Span,
         out: &mut Outputs,
     ) -> Result<(), Refusal> {
-        let wrapping = bytes[line.start as usize] - b'0';
+        let said = bytes[line.start as usize] - b'0';
         let Found { stream, data, text } = self.find_data(peer, &bytes[line.range()])?;
         let is_addressed = self.streams.get(stream).name.addressee.is_some();
-        if wrapping > 2 || (wrapping > 0 && is_addressed) {
+        if said > 2 || (said > 0 && is_addressed) {
             return Err(Refusal::Malformed);
         }
+        // Whose charge is who is not the same to both: whoever lacks it asks for it.
+        let wrapping = if peer.agrees { said } else { 0 };
         if stream == OWN {
             return Ok(());
         }
@@ -161,7 +166,7 @@ impl Node {
             state.urgent = seq;
             self.sync.urgent = true;
         }
-        state.used = now;
+        (state.used, state.source) = (now, peer.host);
         state.take(seq, is_logged);
         bytes[line.start as usize] = b'0';
         let lines = Span { end: line.end + 2, ..line };
@@ -240,12 +245,23 @@ impl Node {
         text::check(text).map_err(Refusal::Text)?;
         // Only what is right opens a stream.
         let opened = match name {
+            Some(name) if !self.may_send(peer, name) => return Err(Refusal::NotAsked),
             Some(name) => self.streams.open(name, &self.ring),
             None => peer.last_stream,
         };
         peer.last_stream = opened;
         let stream = opened.ok_or(Refusal::Malformed)?;
         Ok(Found { stream, data, text })
+    }
+
+    /// Whether a peer has any business with the messages of a stream. One whose ring differs may be the relay of an origin
+    /// by its own.
+    fn may_send(&self, peer: &Peer, name: StreamName) -> bool {
+        let Some(host) = peer.host else { return false };
+        let relays = || self.relay_of(name.origin) == Some(host);
+        let was_asked =
+            || self.streams.find(name).is_some_and(|s| self.streams.get(s).asked >> host.0 & 1 == 1);
+        name.origin == host || (name.addressee.is_none() && relays()) || was_asked() || !peer.agrees
     }
 
     /// The name of a data line's stream, and what stands behind its dot.
@@ -326,6 +342,12 @@ impl Node {
             (None, None) => {} // it asks for it when it is back
         }
     }
+}
+
+/// While ring.toml comes to one host after the other, some know hosts that others do not yet. That was told when the link
+/// came up, and what they say is asked for once ring.toml is here.
+fn is_of_another_ring(peer: &Peer, refusal: Refusal) -> bool {
+    !peer.agrees && refusal == Refusal::UnknownOrigin
 }
 
 /// The text of a data line that was checked: behind the second space and the time.

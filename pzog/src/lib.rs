@@ -99,6 +99,7 @@ pub mod settings;
 mod slots;
 mod status;
 mod stream;
+mod sums;
 pub mod text;
 pub mod time;
 mod upkeep;

@@ -153,3 +153,25 @@ pub const FOUND_MAX: usize = 100;
 
 /// The highest number that a client may begin its session with; far from where counting would overflow.
 pub const SESSION_NEXT_MAX: u64 = 1_000_000_000_000_000_000;
+
+/// The newest revision of the protocol between peers that this core speaks: the minor number in `HELLO`. What each of
+/// them adds stands in `docs/PROTOCOL.md`.
+pub const REVISION: u8 = 1;
+
+/// The oldest revision that it still speaks.
+pub const REVISION_MIN: u8 = 0;
+
+/// An origin tells a sum of its newest messages so soon after it has sent some …
+pub const SUM_WITHIN: Duration = Duration::from_secs(1);
+
+/// … of so many at most: beyond that many in a second it is a sample.
+pub const SUM_MESSAGES: u64 = 512;
+
+/// Messages that a sum is about may still be on their way: they are waited for so long, then it is not compared.
+pub const SUM_WAIT: Duration = Duration::from_secs(1);
+
+/// Sums that wait to be compared; beyond that the oldest is not.
+pub const SUMS_MAX: usize = 256;
+
+/// Pieces of the journal that are read for one sum, of [`SERVE_BYTES`] each.
+pub const SUM_PIECES: u32 = 16;

@@ -14,14 +14,16 @@
 use crate::broadcast::{OWN, Path};
 use crate::event::{ConnId, Outputs, Severity, Slice, Source, Span};
 use crate::feed::Feeds;
-use crate::limits::{HANDSHAKE, HANDSHAKES_MAX, PROBE, TELL_WITHIN, VERSION_1_KEEPALIVE, VERSION_1_SILENCE};
+use crate::limits::{
+    HANDSHAKE, HANDSHAKES_MAX, PROBE, REVISION_MIN, TELL_WITHIN, VERSION_1_KEEPALIVE, VERSION_1_SILENCE,
+};
 use crate::node::Node;
 use crate::peer::{Peer, Phase};
 use crate::report::{Excerpt, Refusal};
 use crate::ring::HostIndex;
 use crate::settings::Connect;
 use crate::time::Time;
-use crate::wire::{Hello, HelloForm};
+use crate::wire::{Hello, HelloForm, Revisions};
 use alloc::vec::Vec;
 use rand::RngExt as _;
 
@@ -68,6 +70,8 @@ pub(crate) struct Up {
     pub(crate) conn: ConnId,
     /// Both have the same ring and scheme, so that the host can be a relay.
     pub(crate) agrees: bool,
+    /// The revision of the protocol that both speak.
+    pub(crate) revision: u64,
     incarnation: u64,
     /// When a message last went over it, for links on demand.
     pub(crate) used: Time,
@@ -171,7 +175,7 @@ impl Node {
         let hello = match HelloForm::parse(rest) {
             HelloForm::Current(hello) => hello,
             HelloForm::Version1(name) => return self.version_1_hello(now, conn, name, out),
-            HelloForm::OtherVersion => return self.refuse_peer(conn, 502, "this is version 2", rest, out),
+            HelloForm::OtherVersion => return self.refuse_revision(conn, rest, out),
             HelloForm::Malformed => return self.refuse_peer(conn, 501, "malformed HELLO", rest, out),
         };
         let Some(host) = self.check_hello(conn, &hello, None, rest, out) else { return };
@@ -193,6 +197,10 @@ impl Node {
         line: &[u8],
         out: &mut Outputs,
     ) -> Option<HostIndex> {
+        let Some(revision) = hello.revisions.common(self.revisions()) else {
+            self.refuse_revision(conn, line, out);
+            return None;
+        };
         let speaker = self.ring.find(hello.speaker);
         let agrees = hello.digest == self.ring.digest();
         let refusal = match speaker {
@@ -210,8 +218,20 @@ impl Node {
         }
         let peer = self.peers.get_mut(conn)?;
         (peer.host, peer.incarnation, peer.agrees) = (speaker, hello.incarnation, agrees);
-        peer.process = hello.process;
+        (peer.process, peer.revision) = (hello.process, revision);
         speaker
+    }
+
+    /// What this build speaks.
+    fn revisions(&self) -> Revisions {
+        Revisions { min: u64::from(REVISION_MIN), max: u64::from(self.settings.revision) }
+    }
+
+    /// There is no revision of the protocol that both sides speak: the answer and error.log name both.
+    fn refuse_revision(&mut self, conn: ConnId, line: &[u8], out: &mut Outputs) {
+        let Revisions { min, max } = self.revisions();
+        let why = alloc::format!("I speak org.xlattice.pzog/2.{min} to 2.{max}, upgrade the older of us");
+        self.refuse_peer(conn, 502, &why, line, out);
     }
 
     /// When two handshakes of a pair overlap, the connection that the smaller name dialled survives.
@@ -302,7 +322,7 @@ impl Node {
         let Some(peer) = self.peers.get_mut(conn) else { return };
         (peer.phase, peer.deadline, peer.was_linked) = (Phase::Up, None, true);
         peer.keepalive_at = now + self.settings.keepalive;
-        let (dialed, agrees) = (peer.dialed.is_some(), peer.agrees);
+        let (dialed, agrees, revision) = (peer.dialed.is_some(), peer.agrees, peer.revision);
         let (incarnation, process) = (peer.incarnation, peer.process);
         let feeds = Feeds::new(peer.is_blocked);
         if dialed {
@@ -311,7 +331,7 @@ impl Node {
         let link = &mut self.links[host.index()];
         (link.attempt, link.tried, link.since) = (0, true, now);
         (link.keeps_up, link.behind, link.feeds) = (false, None, feeds);
-        let before = link.up.replace(Up { conn, agrees, incarnation, used: now, heard: Time(0) });
+        let before = link.up.replace(Up { conn, agrees, revision, incarnation, used: now, heard: Time(0) });
         let told_before = link.told_before;
         if let Some(before) = before {
             self.close_peer(before.conn, out);
@@ -327,12 +347,20 @@ impl Node {
             Source::Host(host),
             format_args!("UP {how}, incarnation {incarnation:016x}, process {process}"),
         );
+        if revision < u64::from(self.settings.revision) {
+            out.report(
+                Severity::Info,
+                Source::Host(host),
+                format_args!("OLDER: this host speaks revision {revision} of the protocol; so do I with it"),
+            );
+        }
         if !agrees {
             out.report(
                 Severity::Warning,
                 Source::Host(host),
                 format_args!(
-                    "RING DIFFERS: this host has another order of hosts or scheme; it gets all directly"
+                    "RING DIFFERS: this host has other hosts, another order of them or another scheme; none of us is \
+                     the other's relay"
                 ),
             );
         }
@@ -472,6 +500,7 @@ impl Node {
             incarnation: self.incarnation,
             process: u64::from(self.process),
             digest: self.ring.digest(),
+            revisions: self.revisions(),
         };
         let start = out.small.len() as u32;
         hello.put(verb, &mut out.small);

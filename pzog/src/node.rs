@@ -16,6 +16,7 @@ use crate::settings::Settings;
 use crate::slots::Slots;
 use crate::status::Find;
 use crate::stream::{Stream, Streams};
+use crate::sums::Sums;
 use crate::time::{Now, Stamp, Time};
 use crate::upkeep::Settling;
 use crate::wire::StreamName;
@@ -55,6 +56,8 @@ pub struct Counters {
     pub given_up: u64,
     /// Lines that were not accepted.
     pub refused: u64,
+    /// Times that what is here of an origin was not what that one has.
+    pub diverged: u64,
     /// Connections to or from peers whose other end could not prove to be the host that it should be.
     pub unproved: u64,
 }
@@ -95,7 +98,7 @@ pub struct Node {
     pub(crate) mark_at: Option<Time>,
     pub(crate) upkeep_at: Option<Time>,
     pub(crate) settling: Option<Settling>,
-    /// There was no journal: what was before is before this host's time.
+    /// There was no journal, and not all others were heard since: what was before is before this host's time.
     pub(crate) is_fresh: bool,
     /// The time of this turn, that of the first one, and how long earlier lives were.
     pub(crate) now: Time,
@@ -107,6 +110,8 @@ pub struct Node {
     pub(crate) reads: u32,
     /// Segments whose damage was reported.
     pub(crate) damage_told: BTreeSet<u64>,
+    /// Sums that are told and compared.
+    pub(crate) sums: Sums,
     /// Searches in the journal that are under way.
     pub(crate) finds: Vec<Find>,
     /// When to look for what is lacking.
@@ -167,7 +172,7 @@ impl Node {
     #[must_use]
     pub fn new(identity: Identity, settings: Settings, recovered: Recovered) -> Node {
         let Identity { ring, me, incarnation, process, seed } = identity;
-        let (is_fresh, first) = (recovered.is_empty(), recovered.first_segment());
+        let (is_fresh, first) = (recovered.is_fresh(), recovered.first_segment());
         let Recovered {
             mut streams, sessions, segments, index, mark, running_seconds, dead, certain, ..
         } = recovered;
@@ -196,6 +201,7 @@ impl Node {
             dead,
             reads: 0,
             damage_told: BTreeSet::new(),
+            sums: Sums::default(),
             finds: Vec::new(),
             repair_at: None,
             links: ring.hosts().map(|_| Link::default()).collect(),
@@ -321,6 +327,7 @@ impl Node {
         self.begin_sync(now, out);
         self.tell_watermarks(now, out);
         self.serve(out);
+        self.tend_sums(now, out);
         self.tend_upkeep(now, out);
         if self.release || self.overdue_at.is_some_and(|at| at <= now) {
             self.release_answers(now, out);
@@ -338,7 +345,7 @@ impl Node {
         let mark = self.mark_at.filter(|_| !self.journal.is_marking());
         let due = [self.links_deadline(), self.tell_at, self.tell_all_at, self.overdue_at, self.repair_at];
         let kept = [sync, mark, self.journal.deadline(), self.upkeep_at, self.paths_deadline(now)];
-        let ends = [self.idle_at, stop, window];
+        let ends = [self.idle_at, stop, window, self.sums.deadline()];
         due.into_iter().chain(kept).chain(ends).flatten().min().map(|at| at.max(now))
     }
 
@@ -406,13 +413,14 @@ impl Node {
 
     /// The last words of a node: what it has counted.
     fn account(&mut self, out: &mut Outputs) {
-        let Counters { taken, logged, relayed, repeats, given_up, refused, unproved } = self.counters;
+        let Counters { taken, logged, relayed, repeats, given_up, refused, diverged, unproved } =
+            self.counters;
         out.report(
             Severity::Info,
             Source::Node,
             format_args!(
                 "COUNTED taken={taken} logged={logged} relayed={relayed} repeats={repeats} given_up={given_up} \
-                 refused={refused} unproved={unproved}"
+                 refused={refused} diverged={diverged} unproved={unproved}"
             ),
         );
     }

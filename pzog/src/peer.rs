@@ -29,6 +29,8 @@ pub(crate) struct Peer {
     pub(crate) incarnation: u64,
     pub(crate) process: u64,
     pub(crate) agrees: bool,
+    /// The revision of the protocol that both speak.
+    pub(crate) revision: u64,
     /// It was a link once.
     pub(crate) was_linked: bool,
     /// When the present phase must have ended.
@@ -80,6 +82,7 @@ impl Peer {
             incarnation: 0,
             process: 0,
             agrees: false,
+            revision: 0,
             was_linked: false,
             deadline: Some(now + HANDSHAKE),
             keepalive_at: now,
@@ -174,6 +177,9 @@ impl Node {
             (Some(PeerLine::Gone(rest)), _) if was_up || phase == Phase::Telling => {
                 self.peer_gone(now.mono, conn, rest, line, out);
             }
+            (Some(PeerLine::Sum(rest)), _) if was_up && peer.revision > 0 => {
+                self.peer_sum(now.mono, conn, rest, line, out);
+            }
             (Some(PeerLine::Bye(why)), _) => self.peer_bye(now.mono, conn, why, out),
             _ => self.refuse_peer_line(conn, Refusal::UnknownVerb, line, out),
         }
@@ -257,7 +263,10 @@ impl Node {
                     if !self.has_room {
                         return self.refuse_peer_line(conn, Refusal::JournalFull, line, out);
                     }
-                    self.take_wrapped(wrapping - b'0', &stamp, text, Level::Journaled, out);
+                    let taken = self.take_wrapped(wrapping - b'0', &stamp, text, Level::Journaled, out);
+                    if let Err(refusal) = taken {
+                        return self.refuse_peer_line(conn, refusal, line, out);
+                    }
                     let ok = out.put_bytes(&[b"OK\r\n"]);
                     out.answer.push((conn, ok)); // once it is logged
                 }

@@ -64,11 +64,15 @@ pub enum Bug {
     NoSyncAtStart,
     /// At the start access.log is completed and not cut before (the simulator's driver does this one).
     LogNotCut,
+    /// After a start it is not known any more that the journal is young.
+    YouthForgotten,
+    /// Sums are told to hosts that do not know them.
+    NewLineToOld,
 }
 
 impl Bug {
     /// All of them.
-    pub const ALL: [Bug; 29] = [
+    pub const ALL: [Bug; 31] = [
         Bug::AnswerBeforeSync,
         Bug::LevelsCountJournaled,
         Bug::WatermarkTooHigh,
@@ -98,6 +102,8 @@ impl Bug {
         Bug::NoSync,
         Bug::NoSyncAtStart,
         Bug::LogNotCut,
+        Bug::YouthForgotten,
+        Bug::NewLineToOld,
     ];
 }
 

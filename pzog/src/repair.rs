@@ -155,6 +155,7 @@ impl Node {
         let from = state.lacking();
         (state.want.server, state.want.asked, state.want.gap) = (Some(server), now, false);
         state.want.tried |= 1 << server.0;
+        state.asked |= 1 << server.0;
         let again = now + WANT_AGAIN;
         self.repair_at = Some(self.repair_at.map_or(again, |at| at.min(again)));
         if let Some(up) = self.links[server.index()].up {
@@ -206,7 +207,7 @@ impl Node {
     }
 
     /// Who passes an origin's messages on to this host while all is well, if anybody.
-    fn relay_of(&self, origin: HostIndex) -> Option<HostIndex> {
+    pub(crate) fn relay_of(&self, origin: HostIndex) -> Option<HostIndex> {
         if self.ring.is_retired(origin) {
             return None;
         }
@@ -316,6 +317,7 @@ impl Node {
     /// A link is down: who was served by its host asks another one.
     pub(crate) fn servers_link_down(&mut self, now: Time, host: HostIndex) {
         for state in self.streams.iter_mut() {
+            state.asked &= !(1 << host.0);
             state.want.gone.retain(|(h, _)| *h != host);
             if state.want.server == Some(host) {
                 (state.want.server, state.want.gap) = (None, true);

@@ -33,6 +33,8 @@ pub enum Refusal {
     SessionKnown,
     /// Too many sessions, or too many holes in one.
     SessionsFull,
+    /// The ring has had too many incarnations for another stream.
+    StreamsFull,
     /// The disk has no room for the journal.
     JournalFull,
     /// Others look for texts just now.
@@ -51,6 +53,8 @@ pub enum Refusal {
     UnknownOrigin,
     /// A message in a stream that is for another host.
     NotForUs,
+    /// A message of another host than the one that sends it, which is not its relay and was not asked for it.
+    NotAsked,
     /// No message here has that name.
     UnknownMessage,
 }
@@ -61,10 +65,11 @@ impl Refusal {
     pub fn code(self) -> u16 {
         match self {
             Refusal::SessionsFull | Refusal::ClientsFull | Refusal::Stopping | Refusal::JournalFull => 300,
-            Refusal::TooManySearches => 300,
+            Refusal::TooManySearches | Refusal::StreamsFull => 300,
             Refusal::Idle | Refusal::Replaced | Refusal::TooManyUnanswered => 300,
             Refusal::BareLf | Refusal::Unterminated | Refusal::UnknownVerb | Refusal::BadHello => 400,
             Refusal::Malformed | Refusal::BadTime | Refusal::UnknownOrigin | Refusal::NotForUs => 400,
+            Refusal::NotAsked => 403,
             Refusal::UnknownMessage => 404,
             Refusal::Conflict | Refusal::SessionKnown => 409,
             Refusal::TimeOff => 410,
@@ -91,12 +96,18 @@ impl fmt::Display for Refusal {
             Refusal::Conflict => f.write_str("this number came before with another time or text"),
             Refusal::SessionKnown => f.write_str("this session is known here: say next=<number>"),
             Refusal::SessionsFull => f.write_str("too many sessions, or too many holes in this one"),
+            Refusal::StreamsFull => {
+                f.write_str("too many streams: hosts were started too often for this journal")
+            }
             Refusal::TooManyUnanswered => f.write_str("too many lines wait for their answers"),
             Refusal::ClientsFull => f.write_str("too many clients"),
             Refusal::Stopping => f.write_str("stopping"),
             Refusal::Idle => f.write_str("no line for too long"),
             Refusal::Replaced => f.write_str("a newer connection uses this session"),
             Refusal::UnknownOrigin => f.write_str("message of a host that is not in this ring"),
+            Refusal::NotAsked => {
+                f.write_str("message of another host, from one that is not its relay and was not asked")
+            }
             Refusal::UnknownMessage => {
                 f.write_str("no such message is known here; WHO wants: <stream>.<number>")
             }

@@ -1,5 +1,6 @@
 //! What a person may turn, with the defaults that ring.toml takes where it is silent.
 
+use crate::limits::REVISION;
 use crate::time::Duration;
 
 /// How far a message must have come before its client is answered `OK`: a ladder.
@@ -77,6 +78,9 @@ pub struct Settings {
     pub journal_bytes: u64,
     /// How long (running time) a segment is kept for hosts that are away.
     pub journal_age: Duration,
+    /// The newest revision of the protocol that is spoken with peers: below [`REVISION`] this is a former build. It
+    /// holds for links that come up from now on.
+    pub revision: u8,
 }
 
 /// The longest `peer_silence` that the seed allows.
@@ -98,6 +102,7 @@ impl Default for Settings {
             segment_bytes: 16 << 20,
             journal_bytes: 1 << 30,
             journal_age: Duration::from_secs(7 * 24 * 3600),
+            revision: REVISION,
         }
     }
 }

@@ -225,7 +225,9 @@ impl Node {
 
     /// A piece of the journal was read for a search.
     pub(crate) fn find_read(&mut self, id: u32, bytes: &mut [u8], out: &mut Outputs) {
-        let Some(at) = self.finds.iter().position(|find| find.reading == id) else { return };
+        let Some(at) = self.finds.iter().position(|find| find.reading == id) else {
+            return self.sum_read(id, bytes, out);
+        };
         let mut find = self.finds.swap_remove(at);
         let base = find.at;
         let asked = core::mem::replace(&mut find.bytes, SERVE_BYTES).min(self.journal.bytes_behind(base));

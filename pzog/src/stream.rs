@@ -7,7 +7,7 @@
 
 use crate::limits::STREAMS_MAX;
 use crate::repair::Want;
-use crate::ring::Ring;
+use crate::ring::{HostIndex, Ring};
 use crate::time::Time;
 use crate::wire::StreamName;
 use alloc::boxed::Box;
@@ -20,8 +20,9 @@ pub(crate) struct Stream {
     pub(crate) name: StreamName,
     /// The name as it stands in data lines, with the dot behind it.
     pub(crate) head: Box<[u8]>,
-    /// When its last message was taken.
+    /// When its last message was taken, and who sent it.
     pub(crate) used: Time,
+    pub(crate) source: Option<HostIndex>,
     /// All up to here is in the journal, but for the holes; 0 is nothing.
     pub(crate) journaled: u64,
     /// All up to here is on the disk, but for the holes.
@@ -44,6 +45,8 @@ pub(crate) struct Stream {
     pub(crate) named: bool,
     /// As a later incarnation names it, it goes so far.
     pub(crate) needed: u64,
+    /// Hosts that were asked for it since they were linked, one bit each.
+    pub(crate) asked: u64,
     /// Hosts that are served this stream, one bit each.
     pub(crate) fed: u64,
     /// How this host gets what it lacks of it.
@@ -85,6 +88,7 @@ impl Stream {
             name,
             head: head.into(),
             used: Time(0),
+            source: None,
             journaled: 0,
             synced: 0,
             syncing: 0,
@@ -96,6 +100,7 @@ impl Stream {
             urgent: 0,
             named: false,
             needed: 0,
+            asked: 0,
             fed: 0,
             want: Want::default(),
             due: false,
@@ -300,7 +305,7 @@ impl Streams {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ring::{HostIndex, Scheme};
+    use crate::ring::Scheme;
     use alloc::string::String;
     use alloc::vec;
 

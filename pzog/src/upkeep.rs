@@ -3,7 +3,7 @@
 
 use crate::broadcast::OWN;
 use crate::event::{LogFile, Outputs, Severity, Slice, Source, Span};
-use crate::journal::record::{Mark, put_certain, put_head, put_mark, put_session, put_stream};
+use crate::journal::record::{Mark, put_certain, put_fresh, put_head, put_mark, put_session, put_stream};
 use crate::journal::recovery::Certain;
 use crate::journal::writer::Entry;
 use crate::limits::{
@@ -85,6 +85,9 @@ impl Node {
     fn put_snapshot(&self, out: &mut Vec<u8>) {
         let now = self.running_seconds();
         put_head(self.ring.name(self.me), &self.ring, self.incarnation, now, self.journal.before(), out);
+        if self.is_fresh {
+            put_fresh(out);
+        }
         if let Some(mark) = &self.journal.mark {
             put_mark(mark, out);
         }
@@ -323,7 +326,8 @@ impl Node {
         if all_have && all_told {
             let (since, now) = (settling.since, self.running_seconds());
             self.sessions.settle(since, now);
-            self.settling = None;
+            // All have been heard, and what they had is here or was given up.
+            (self.is_fresh, self.settling) = (false, None);
         }
     }
 

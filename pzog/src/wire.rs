@@ -10,11 +10,13 @@ use crate::time::{STAMP_LEN, Stamp};
 use alloc::vec::Vec;
 use core::fmt::Write as _;
 
-/// Name and version of the protocol between peers, as `HELLO` says it.
-pub const PROTOCOL: &str = "org.xlattice.pzog/2.0";
+/// Name and version of the protocol between peers, as a build of the newest revision says it in `HELLO`.
+pub const PROTOCOL: &str = "org.xlattice.pzog/2.1";
 
 const PROTOCOL_NAME: &[u8] = b"org.xlattice.pzog/";
 const PROTOCOL_MAJOR: &[u8] = b"2.";
+/// The oldest revision that the speaker knows, behind the other words of `HELLO`; 0 if it says nothing.
+const MIN: &[u8] = b"min=";
 
 /// Cuts the bytes of one connection into lines.
 #[derive(Debug, Default)]
@@ -265,6 +267,8 @@ pub(crate) enum PeerLine<'a> {
     Enough(&'a [u8]),
     /// `GONE <stream> <from> <to>`
     Gone(&'a [u8]),
+    /// `SUM <stream> <from> <to> <key> <sum>`
+    Sum(&'a [u8]),
 }
 
 impl PeerLine<'_> {
@@ -284,13 +288,14 @@ impl PeerLine<'_> {
             () if is(b"WANT") => Some(PeerLine::Want(rest)),
             () if is(b"ENOUGH") => Some(PeerLine::Enough(rest)),
             () if is(b"GONE") => Some(PeerLine::Gone(rest)),
+            () if is(b"SUM") => Some(PeerLine::Sum(rest)),
             () => None,
         }
     }
 }
 
 /// What opens a link, from both sides:
-/// `org.xlattice.pzog/2.0 <name meant> <name that speaks> <incarnation> <process id> <ring digest>`.
+/// `org.xlattice.pzog/2.<revision> <name meant> <name that speaks> <incarnation> <process id> <ring digest>`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Hello<'a> {
     pub(crate) meant: &'a [u8],
@@ -298,6 +303,22 @@ pub(crate) struct Hello<'a> {
     pub(crate) incarnation: u64,
     pub(crate) process: u64,
     pub(crate) digest: u64,
+    pub(crate) revisions: Revisions,
+}
+
+/// The revisions of the protocol that somebody speaks.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Revisions {
+    pub(crate) min: u64,
+    pub(crate) max: u64,
+}
+
+impl Revisions {
+    /// The one that both speak: the newest of those that both know.
+    pub(crate) fn common(self, other: Revisions) -> Option<u64> {
+        let newest = self.max.min(other.max);
+        (newest >= self.min.max(other.min)).then_some(newest)
+    }
 }
 
 /// What may stand behind `HELLO`.
@@ -321,16 +342,15 @@ impl<'a> HelloForm<'a> {
             let alone = words.next().is_none() && is_name(first);
             return if alone { HelloForm::Version1(first) } else { HelloForm::Malformed };
         };
-        if !version.starts_with(PROTOCOL_MAJOR) {
-            return HelloForm::OtherVersion;
-        }
+        let Some(revision) = version.strip_prefix(PROTOCOL_MAJOR) else { return HelloForm::OtherVersion };
         let mut hello = || {
             let (meant, speaker) = (words.next()?, words.next()?);
             let (incarnation, process) = (hex16(words.next()?)?, number(words.next()?)?);
             let digest = hex16(words.next()?)?;
-            Some(Hello { meant, speaker, incarnation, process, digest })
+            let revisions = Revisions { min: words.find_map(min).unwrap_or(0), max: number(revision)? };
+            Some(Hello { meant, speaker, incarnation, process, digest, revisions })
         };
-        // What a later minor version says behind these is ignored.
+        // What a later revision says behind these is ignored.
         hello().map_or(HelloForm::Malformed, HelloForm::Current)
     }
 }
@@ -339,14 +359,27 @@ impl Hello<'_> {
     /// Writes the line with this verb (`HELLO` or `OK`) and its end.
     pub(crate) fn put(&self, verb: &str, out: &mut Vec<u8>) {
         out.extend_from_slice(verb.as_bytes());
-        for word in [b" ", PROTOCOL.as_bytes(), b" ", self.meant, b" ", self.speaker, b" "] {
+        for word in [b" ", PROTOCOL_NAME, PROTOCOL_MAJOR] {
+            out.extend_from_slice(word);
+        }
+        put_number(out, self.revisions.max);
+        for word in [b" ", self.meant, b" ", self.speaker, b" "] {
             out.extend_from_slice(word);
         }
         put_hex16(out, self.incarnation);
         let _ = write!(Text(out), " {} ", self.process);
         put_hex16(out, self.digest);
+        if self.revisions.min > 0 {
+            out.push(b' ');
+            out.extend_from_slice(MIN);
+            put_number(out, self.revisions.min);
+        }
         out.extend_from_slice(b"\r\n");
     }
+}
+
+fn min(word: &[u8]) -> Option<u64> {
+    number(word.strip_prefix(MIN)?)
 }
 
 /// `<stream> <number> <number>`, as it stands behind `OK` and `GONE`.
@@ -521,10 +554,18 @@ mod tests {
 
     #[test]
     fn hello_comes_back_as_it_was_written() {
-        let hello = Hello { meant: b"PA", speaker: b"MV", incarnation: 0xab, process: 7, digest: u64::MAX };
+        let revisions = Revisions { min: 1, max: 4 };
+        let hello = Hello {
+            meant: b"PA",
+            speaker: b"MV",
+            incarnation: 0xab,
+            process: 7,
+            digest: u64::MAX,
+            revisions,
+        };
         let mut out = Vec::new();
         hello.put("HELLO", &mut out);
-        let text = "HELLO org.xlattice.pzog/2.0 PA MV 00000000000000ab 7 ffffffffffffffff\r\n";
+        let text = "HELLO org.xlattice.pzog/2.4 PA MV 00000000000000ab 7 ffffffffffffffff min=1\r\n";
         assert_eq!(String::from_utf8(out).unwrap(), text);
         let rest = &text.as_bytes()[6..text.len() - 2];
         assert_eq!(HelloForm::parse(rest), HelloForm::Current(hello));
@@ -533,6 +574,19 @@ mod tests {
         for bad in ["", "MV PA", "org.xlattice.pzog/2.0", "org.xlattice.pzog/2.0 PA MV ab 7 ff", "M:V"] {
             assert_eq!(HelloForm::parse(bad.as_bytes()), HelloForm::Malformed, "{bad:?}");
         }
+    }
+
+    #[test]
+    fn the_newest_revision_that_both_know_is_spoken() {
+        let common = |[a, b]: [u64; 2], [c, d]: [u64; 2]| {
+            let (one, other) = (Revisions { min: a, max: b }, Revisions { min: c, max: d });
+            assert_eq!(one.common(other), other.common(one));
+            one.common(other)
+        };
+        assert_eq!(common([0, 1], [0, 0]), Some(0));
+        assert_eq!(common([0, 1], [1, 7]), Some(1));
+        assert_eq!(common([2, 4], [3, 3]), Some(3));
+        assert_eq!(common([0, 1], [2, 3]), None);
     }
 
     #[test]

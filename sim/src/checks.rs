@@ -23,7 +23,7 @@ pub(crate) enum Kind {
     /// All hosts, with this time, and at most once however often it is said.
     Numbered([u8; STAMP_LEN]),
     /// Hosts with their bits set.
-    Only(u32),
+    Only(u64),
 }
 
 /// What a client said.
@@ -44,6 +44,8 @@ pub(crate) struct Message {
     /// Its host, that host's life and its number there; how often it was published.
     origin: (u8, u32, u64),
     published: u32,
+    /// The hosts of the rings of those who published it, one bit each.
+    owed: u64,
     /// What had it for certain was lost with a disk.
     is_orphan: bool,
 }
@@ -67,6 +69,8 @@ struct HostChecks {
     losses: Vec<(Moment, Moment)>,
     /// When its disk was lost, damaged or replaced by an old copy.
     reset: Option<Moment>,
+    /// The hosts of its ring.toml, one bit each.
+    ring: u64,
     refusals_reported: u64,
     refusals_answered: u64,
 }
@@ -77,6 +81,9 @@ pub(crate) struct Checks {
     hosts: Vec<HostChecks>,
     /// How many are of the ring.
     ring: usize,
+    /// Those that are of the ring at the end, and those of them that were not at the beginning, one bit each.
+    members: u64,
+    newcomers: u64,
     /// The first thing that must not happen and did.
     pub(crate) broken: Option<(Moment, String)>,
     /// How many disks were lost.
@@ -97,6 +104,8 @@ impl Checks {
             messages: Vec::new(),
             hosts: (0..hosts).map(|_| HostChecks::default()).collect(),
             ring,
+            members: u64::MAX,
+            newcomers: 0,
             broken: None,
             resets: 0,
             clones_told: 0,
@@ -104,6 +113,30 @@ impl Checks {
             may_give_up: false,
             bounds: has_bounds.then(Bounds::default),
         }
+    }
+
+    /// Who is of the ring in the end, and who of them joins it.
+    pub(crate) fn membership(&mut self, members: u64, newcomers: u64) {
+        (self.members, self.newcomers) = (members, newcomers);
+    }
+
+    /// A host starts with this ring.
+    pub(crate) fn set_ring(&mut self, place: u8, ring: u64) {
+        self.hosts[usize::from(place)].ring = ring;
+    }
+
+    /// Whether all that a host published is on the disk of every host that stays.
+    pub(crate) fn is_everywhere(&self, place: u8) -> bool {
+        let is_its = |message: &Message| {
+            message.published > 0 && message.origin.0 == place
+                || matches!(message.said.kind, Kind::Only(hosts) if hosts & 1 << place != 0)
+        };
+        let is_here = |id: usize| self.hosts[usize::from(place)].has[id] > Has::Not;
+        let is_there = |id: usize, message: &Message| {
+            self.addressees(message)
+                .all(|to| self.newcomers & 1 << to != 0 || self.hosts[to].has[id] == Has::Synced)
+        };
+        self.messages.iter().enumerate().all(|(id, m)| !is_its(m) || !is_here(id) || is_there(id, m))
     }
 
     pub(crate) fn fail(&mut self, at: Moment, what: String) {
@@ -120,7 +153,15 @@ impl Checks {
             Kind::All | Kind::Only(_) => None,
         };
         let (answered, origin) = (None, (0, 0, 0));
-        self.messages.push(Message { said, stamp, answered, origin, published: 0, is_orphan: false });
+        self.messages.push(Message {
+            said,
+            stamp,
+            answered,
+            origin,
+            published: 0,
+            owed: 0,
+            is_orphan: false,
+        });
         self.hosts.iter_mut().for_each(|host| host.has.push(Has::Not));
         self.messages.len() as u32 - 1
     }
@@ -135,6 +176,7 @@ impl Checks {
             if is_own {
                 let message = &mut self.messages[id as usize];
                 message.published += 1;
+                message.owed |= self.hosts[usize::from(place)].ring;
                 message.origin = (place, life, seq_of(head).unwrap_or(0));
             }
             if let Some(bounds) = &mut self.bounds {
@@ -195,8 +237,8 @@ impl Checks {
     }
 
     /// Whether a host or its copy is meant, whichever of them this is: nobody else can tell them apart.
-    fn is_one_of_twins(&self, place: u8, hosts: u32) -> bool {
-        let twins = 1 << ORIGINAL | 1 << self.ring;
+    fn is_one_of_twins(&self, place: u8, hosts: u64) -> bool {
+        let twins = 1 << ORIGINAL | 1_u64 << self.ring;
         self.hosts.len() > self.ring && twins & 1 << place != 0 && twins & hosts != 0
     }
 
@@ -231,6 +273,10 @@ impl Checks {
             if !text.starts_with(b"CONFLICT") {
                 return;
             }
+        }
+        if text.starts_with(b"DIVERGED") {
+            let text = String::from_utf8_lossy(text);
+            self.fail(now, format!("H{place} doubts what is right: {text}"));
         }
         let is_loss =
             text.starts_with(b"GIVEN UP") || text.starts_with(b"RELEASED") || text.starts_with(b"CONFLICT");
@@ -353,12 +399,15 @@ impl Checks {
         let host = &self.hosts[usize::from(place)];
         let just_lost = host.losses.last().is_some_and(|(_, at)| *at + ANSWER_UNDER_WAY > now);
         let has = host.has[id as usize];
-        let synced = self.hosts.iter().filter(|h| h.has[id as usize] == Has::Synced).count();
+        let of_ring = |(at, _): &(usize, &HostChecks)| host.ring & 1 << at != 0;
+        let is_synced = |(_, h): &(usize, &HostChecks)| h.has[id as usize] == Has::Synced;
+        let synced = self.hosts.iter().enumerate().filter(of_ring).filter(is_synced).count();
+        let ring = host.ring.count_ones() as usize;
         let is_true = match level {
             Level::Journaled => has > Has::Not || just_lost,
             Level::Synced => has == Has::Synced,
-            Level::Majority => synced > self.ring / 2,
-            Level::All => synced == self.ring,
+            Level::Majority => synced > ring / 2,
+            Level::All => synced == ring,
         };
         if !is_true && self.resets == 0 {
             self.fail(now, format!("H{place} says OK to m{id} before it is {} (P1)", level.word()));
@@ -378,13 +427,14 @@ impl Checks {
 
     /// Hosts that are to have a message and never lost what they were told before.
     fn addressees(&self, message: &Message) -> impl Iterator<Item = usize> {
-        let hosts = match message.said.kind {
-            Kind::Only(hosts) => hosts,
-            Kind::All | Kind::Numbered(_) => u32::MAX,
+        let (hosts, owed) = match message.said.kind {
+            Kind::Only(hosts) => (hosts, hosts),
+            Kind::All | Kind::Numbered(_) => (u64::MAX, message.owed),
         };
         let since = message.said.at;
         let is_meant = move |place: &usize| {
-            hosts & 1 << place != 0 && self.hosts[*place].reset.is_none_or(|reset| since > reset)
+            let is_owed = (self.members & !self.newcomers | self.newcomers & owed) & hosts;
+            is_owed & 1 << place != 0 && self.hosts[*place].reset.is_none_or(|reset| since > reset)
         };
         (0..self.ring).filter(is_meant)
     }

@@ -38,6 +38,13 @@ pub(crate) struct Client {
     heard: Moment,
 }
 
+impl Client {
+    /// Whether it talks to this host.
+    pub(crate) fn is_at(&self, place: u8) -> bool {
+        self.side.is_some() && self.host == place
+    }
+}
+
 impl World {
     pub(crate) fn add_client(&mut self) {
         let client = self.new_client();
@@ -82,8 +89,9 @@ impl World {
         let any = self.dice.clients.below(usize::from(self.scenario.hosts)) as u8;
         let place = self.dice.clients.one_of(only).unwrap_or(any);
         let place = self.or_twin(place);
+        let is_leaving = self.is_leaving(place);
         let host = &mut self.hosts[usize::from(place)];
-        if !host.runs() || host.paused_until > self.now {
+        if !host.runs() || host.paused_until > self.now || is_leaving {
             return;
         }
         let [mine, its] = [0, 1].map(|side| Side { connection: self.connections.len() as u32, side });
@@ -151,7 +159,8 @@ impl World {
         }
         let at = Stamp::of_utc_seconds(UTC_SECONDS + self.now / SECOND);
         let state = &mut self.clients[usize::from(client)];
-        let (count, host) = (usize::from(self.scenario.hosts), usize::from(state.host));
+        let host = usize::from(state.host);
+        let count = self.hosts[host].ring.len();
         let (kind, bytes) = if self.dice.clients.chance(wrapped) {
             let wrapping = self.dice.clients.below(3);
             let to = self.hosts[host].me.index() + wrapping;

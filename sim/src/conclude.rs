@@ -32,7 +32,8 @@ impl World {
     }
 
     fn all_run(&self) -> bool {
-        self.hosts[..usize::from(self.scenario.hosts)].iter().all(crate::host::Host::runs)
+        let hosts = &self.hosts[..usize::from(self.scenario.hosts)];
+        self.rollout_is_over() && hosts.iter().all(|host| host.runs() || host.is_out)
     }
 
     fn heal_all(&mut self) {
@@ -46,7 +47,7 @@ impl World {
             (host.mood, host.doom) = (crate::host::Mood::default(), None);
             host.paused_until = host.paused_until.min(self.now);
             host.clock.skew = 0;
-            if !host.runs() {
+            if !host.runs() && !host.is_out {
                 let life = host.life;
                 let at = self.now + self.dice.faults.between(0, SECOND);
                 self.queue.add(at, Event::Start { host: place, life });
@@ -63,7 +64,8 @@ impl World {
             self.checks.fail(self.now, "clients wait for answers without end".to_owned());
         }
         if is_late && !self.all_run() {
-            self.checks.fail(self.now, "a host does not start".to_owned());
+            self.checks
+                .fail(self.now, "a host does not start, or the change of the ring does not end".to_owned());
         }
         self.check_accounts();
         self.check_lines();

@@ -88,6 +88,8 @@ pub(crate) enum Event {
     Client {
         client: u16,
     },
+    /// The next host gets the ring.toml or the build that is rolled out.
+    Turn,
     /// The next fault of this kind.
     Fault(Fault),
     /// One of the faults of a storm.

@@ -32,8 +32,14 @@ pub(crate) struct Host {
     pub(crate) name: String,
     pub(crate) ring: Ring,
     pub(crate) me: HostIndex,
-    /// The hosts of its ring.toml, by their places in the world.
+    /// The hosts of its ring.toml, by their places in the world, the retired ones last.
     pub(crate) places: Vec<u8>,
+    /// The ring.toml that it was given, and that holds from its next start on.
+    pub(crate) next_ring: Option<Ring>,
+    /// It is not yet of the ring, or not any more.
+    pub(crate) is_out: bool,
+    /// The revision of the protocol that its build speaks.
+    pub(crate) revision: u8,
     pub(crate) clock: Clock,
     pub(crate) disk: Disk,
     pub(crate) mood: Mood,
@@ -69,14 +75,14 @@ pub(crate) struct Host {
 impl Host {
     pub(crate) fn new(place: u8, ring: Ring, all: &[String], clock: Clock) -> Host {
         let name = all[usize::from(place)].clone();
-        let place_of = |name: &str| all.iter().position(|n| n == name).unwrap_or_default() as u8;
-        let places = ring.hosts().map(|host| place_of(ring.name(host))).collect();
-        let me = ring.find(name.as_bytes()).unwrap_or(HostIndex(place));
-        Host {
+        let mut host = Host {
             name,
-            ring,
-            me,
-            places,
+            ring: ring.clone(),
+            me: HostIndex(place),
+            places: Vec::new(),
+            next_ring: None,
+            is_out: false,
+            revision: pzog::limits::REVISION,
             clock,
             disk: Disk::default(),
             mood: Mood::default(),
@@ -97,7 +103,22 @@ impl Host {
             paused_until: 0,
             doom: None,
             spins: (0, 0),
+        };
+        host.set_ring(place, ring, all);
+        host
+    }
+
+    /// Another ring.toml.
+    pub(crate) fn set_ring(&mut self, place: u8, ring: Ring, all: &[String]) {
+        self.places.clear();
+        for (name, at) in all.iter().zip(0..) {
+            if let Some(host) = ring.find(name.as_bytes()) {
+                self.places.resize(self.places.len().max(host.index() + 1), at);
+                self.places[host.index()] = at;
+            }
         }
+        self.me = ring.find(self.name.as_bytes()).unwrap_or(HostIndex(place));
+        self.ring = ring;
     }
 
     /// Another machine for a host of the same name.

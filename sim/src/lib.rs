@@ -9,9 +9,11 @@
 //! | `host`, `life`, `perform` | processes: how they begin, what they do, how they end |
 //! | `network`, `disk`, `clock`, `clients` | what is around them |
 //! | `faults`, `twin` | what goes wrong |
+//! | `rollout` | a ring that changes: other hosts, another order, another build |
 //! | `checks`, `logs`, `bounds`, `conclude` | what must hold: P1 to P7 |
 //! | `dice`, `trace`, `outcome` | chance by seed; what happened; what came of it |
 //! | `runner`, `cuts` | many seeds; every pattern of cut links |
+//! | `cost` | what hosts of a ring of any size send each other |
 //!
 //! The same scenario, seed and build do the same, byte for byte: a failure is replayed with `--trace`.
 
@@ -34,6 +36,7 @@ mod checks;
 mod clients;
 mod clock;
 mod conclude;
+mod cost;
 mod cuts;
 mod dice;
 mod disk;
@@ -45,12 +48,14 @@ mod logs;
 mod network;
 mod outcome;
 mod perform;
+mod rollout;
 mod runner;
 mod scenario;
 mod trace;
 mod twin;
 mod world;
 
+pub use cost::{Cost, KINDS, Kind, Traffic, cost};
 pub use cuts::{PATTERNS, simulate_cut};
 pub use faults::{FAULTS, Fault};
 pub use outcome::{Counts, Outcome};

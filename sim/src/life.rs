@@ -4,7 +4,7 @@ use crate::event::{Event, Moment, SECOND};
 use crate::host::Ending;
 use crate::world::World;
 use pzog::journal::{JournalError, Recovered, recover};
-use pzog::{Identity, Input, Node};
+use pzog::{Identity, Input, Node, Settings};
 
 impl World {
     /// A process ends; unless it is over for good, it starts again later.
@@ -33,6 +33,9 @@ impl World {
         if self.scenario.twin() == Some(place) {
             return self.checks.twin_ends(self.now); // for good
         }
+        if self.hosts[usize::from(place)].is_out {
+            return; // for good
+        }
         let mean = if ending == Ending::Failed { SECOND } else { self.scenario.lasting.down_ms * 1000 };
         let later = if self.is_calm { SECOND } else { self.dice.faults.around(mean).max(10) };
         self.queue.add(self.now + later, Event::Start { host: place, life });
@@ -41,12 +44,13 @@ impl World {
     /// A host that is down starts: what a driver does before there is a node, and its first two turns.
     pub(crate) fn start(&mut self, place: u8) {
         let life = self.hosts[usize::from(place)].life;
-        if self.hosts[usize::from(place)].runs() {
+        if self.hosts[usize::from(place)].runs() || self.hosts[usize::from(place)].is_out {
             return;
         }
         if self.hosts[usize::from(place)].mood.is_full {
             return self.queue.add(self.now + SECOND, Event::Start { host: place, life });
         }
+        self.take_ring(place);
         let Some(recovered) = self.recover(place) else { return };
         let host = &mut self.hosts[usize::from(place)];
         self.trace.note(self.now, || format!("{} starts, life {life}", host.name));
@@ -58,7 +62,8 @@ impl World {
             process: life,
             seed: self.dice.network.bits(),
         };
-        host.node = Some(Node::new(identity, self.settings, recovered));
+        let settings = Settings { revision: host.revision, ..self.settings };
+        host.node = Some(Node::new(identity, settings, recovered));
         host.synced_since = self.now;
         self.counts.starts += 1;
         self.checks.started(place);

@@ -2,7 +2,7 @@
 
 use anyhow::{Context as _, Result, bail};
 use clap::{Args, Parser, Subcommand};
-use sim::{Scenario, Tally, Tracing};
+use sim::{Kind, Scenario, Tally, Tracing, Traffic};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -21,6 +21,8 @@ enum Command {
     Replay(Replay),
     /// Run every one of the 1 024 ways in which links of five hosts can be cut
     Cuts(Cuts),
+    /// Count what the hosts of rings of any size send each other
+    Cost(Cost),
     /// Say which scenarios there are
     List,
 }
@@ -65,6 +67,25 @@ struct Cuts {
     pattern: Option<u32>,
 }
 
+#[derive(Args)]
+struct Cost {
+    /// Hosts of each ring
+    #[arg(long, default_value = "2,5,10,25,50,64", value_delimiter = ',', value_parser = clap::value_parser!(u8).range(2..=64))]
+    hosts: Vec<u8>,
+    /// Hosts that are given messages [default: all]
+    #[arg(long, value_parser = clap::value_parser!(u8).range(1..))]
+    origins: Option<u8>,
+    /// Messages a second that all of them are given together
+    #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    rate: u32,
+    /// Virtual seconds of each run
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..))]
+    seconds: u32,
+    /// The seed of all runs
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+}
+
 fn seeds(text: &str) -> Result<std::ops::Range<u64>> {
     let (from, to) = text.split_once("..").context("seeds are FROM..TO, as in 0..1000")?;
     Ok(from.parse()?..to.parse()?)
@@ -75,6 +96,7 @@ fn main() -> Result<ExitCode> {
         Command::Run(args) => run(&args),
         Command::Replay(args) => replay(&args),
         Command::Cuts(args) => cuts(&args),
+        Command::Cost(args) => costs(&args),
         Command::List => {
             Scenario::built_in()?.iter().for_each(|s| println!("{}: {}", s.name, s.about));
             Ok(ExitCode::SUCCESS)
@@ -131,6 +153,44 @@ fn replay(args: &Replay) -> Result<ExitCode> {
         (None, None) => println!("{name}, seed {seed}: passed, trace {:016x}", outcome.hash),
     }
     let is_good = outcome.broken.is_none() && outcome.void.is_none();
+    Ok(if is_good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// A table in Markdown: what a host sends a second, on average, once all links are up.
+fn costs(args: &Cost) -> Result<ExitCode> {
+    println!(
+        "| hosts | messages/s | data lines | most of one host | watermarks | keep-alives | repair | bytes | bytes of \
+         watermarks | bytes of links, once |\n|{}",
+        " --- |".repeat(10)
+    );
+    let mut is_good = true;
+    for hosts in &args.hosts {
+        let origins = args.origins.map_or(*hosts, |origins| origins.min(*hosts));
+        let cost = sim::cost(*hosts, origins, args.rate, args.seconds, args.seed)?;
+        let count = f64::from(*hosts);
+        let a_second = |of: &dyn Fn(&Traffic) -> u64| {
+            cost.steady.iter().map(of).sum::<u64>() as f64 / count / f64::from(args.seconds)
+        };
+        let lines = |kind: Kind| a_second(&|traffic| traffic.lines(kind));
+        let most = cost.steady.iter().map(|traffic| traffic.lines(Kind::Data)).max().unwrap_or_default();
+        let linking = cost.linking.iter().map(Traffic::all_bytes).sum::<u64>() as f64;
+        println!(
+            "| {hosts} | {:.0} | {:.1} | {:.1} | {:.1} | {:.1} | {:.1} | {:.0} | {:.0} | {:.0} |",
+            cost.messages as f64 / f64::from(args.seconds),
+            lines(Kind::Data),
+            most as f64 / f64::from(args.seconds),
+            lines(Kind::Watermark),
+            lines(Kind::Alive),
+            lines(Kind::Repair),
+            a_second(&Traffic::all_bytes),
+            a_second(&|traffic| traffic.bytes(Kind::Watermark)),
+            linking / count,
+        );
+        if let Some((at, what)) = &cost.outcome.broken {
+            println!("{hosts} hosts: FAILED at {:.6} s: {what}", *at as f64 / 1e6);
+            is_good = false;
+        }
+    }
     Ok(if is_good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 

@@ -3,6 +3,7 @@
 
 use crate::event::{Event, MILLI, Process};
 use crate::host::Ending;
+use crate::network::Port;
 use crate::world::World;
 use pzog::{ConnId, Input, Outputs, Place, Prepare, Severity, Slice, Source};
 
@@ -22,7 +23,7 @@ impl World {
                 let read_again = out.read_clients && !host.reads_clients;
                 host.reads_clients = out.read_clients;
                 if read_again {
-                    self.unpark(|c| c.port == crate::network::Port::Clients && c.hosts[0] == place);
+                    self.unpark(|c| c.port == Port::Clients && c.hosts[0] == place);
                 }
                 self.arm_wake(place);
             }
@@ -184,6 +185,11 @@ impl World {
                 self.trace.note(self.now, || format!("{name} → {to}  {}", String::from_utf8_lossy(line)));
             }
         }
+        if let Some(traffic) = self.traffic.get_mut(usize::from(place))
+            && self.connections[side.connection as usize].port == Port::Ring
+        {
+            traffic.add(bytes);
+        }
         self.trace.add(u64::from(side.connection));
         self.write(side.other(), bytes);
     }
@@ -207,11 +213,23 @@ impl World {
                 Source::Conn(_) | Source::Node => None,
             };
             self.checks.reported(place, about, text, report.severity == Severity::Error, self.now);
+            if let Source::Conn(conn) = report.source
+                && text.starts_with(b"REFUSED 4")
+                && self.is_of_ring(place, conn)
+            {
+                let what = format!("H{place} does not understand a peer: {}", String::from_utf8_lossy(text));
+                self.checks.fail(self.now, what);
+            }
             if self.trace.prints() {
                 let (name, text) = (&self.hosts[usize::from(place)].name, String::from_utf8_lossy(text));
                 self.trace.note(self.now, || format!("{name} error.log  {:?}: {text}", report.source));
             }
         }
+    }
+
+    fn is_of_ring(&self, place: u8, conn: ConnId) -> bool {
+        let side = self.hosts[usize::from(place)].side(conn);
+        side.is_some_and(|side| self.connections[side.connection as usize].port == Port::Ring)
     }
 
     // What was asked for has ended.

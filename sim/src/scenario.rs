@@ -1,13 +1,14 @@
 //! Scenarios: what a run is made of, as data (`scenarios.toml`).
 
+use crate::rollout::Rollout;
 use anyhow::{Context as _, Result, ensure};
 use serde::Deserialize;
 
 /// The scenarios that come with the simulator.
 const BUILT_IN: &str = include_str!("../scenarios.toml");
 
-/// Hosts of a ring: who is to have a message is told by one bit for each.
-const HOSTS_MAX: u8 = 31;
+/// Hosts of a ring, a copy of one among them: who is to have a message is told by one bit for each.
+const HOSTS_MAX: u8 = 64;
 
 /// Everything that a run depends on, but its seed.
 #[derive(Clone, Debug, Deserialize)]
@@ -25,6 +26,8 @@ pub struct Scenario {
     pub origin_scheme: bool,
     /// This host, counted from 0, has the hosts of its ring.toml in another order.
     pub other_order: Option<u8>,
+    /// How the ring changes while it works.
+    pub rollout: Option<Rollout>,
     /// Virtual seconds of traffic and faults, before everything is healed.
     pub seconds: u32,
     /// Virtual seconds after which all must have converged.
@@ -279,7 +282,8 @@ impl Scenario {
     }
 
     fn check(&self) -> Result<()> {
-        ensure!((1..=HOSTS_MAX).contains(&self.hosts), "hosts: 1 to {HOSTS_MAX}");
+        let places = self.hosts.saturating_add(u8::from(self.faults.clone.is_some()));
+        ensure!(self.hosts > 0 && places <= HOSTS_MAX, "hosts: 1 to {HOSTS_MAX}");
         ensure!(
             self.clients.count > 0 && self.clients.burst > 0,
             "clients: at least one, with bursts of one"
@@ -291,7 +295,7 @@ impl Scenario {
             "clone: two hosts at least"
         );
         ensure!(are_hosts, "there are {} hosts, counted from 0", self.hosts);
-        Ok(())
+        self.rollout.as_ref().map_or(Ok(()), |rollout| rollout.check(self.hosts))
     }
 
     /// The levels of the clients.

@@ -3,15 +3,17 @@
 use crate::checks::Checks;
 use crate::clients::Client;
 use crate::clock::Clock;
+use crate::cost::Traffic;
 use crate::dice::Dice;
 use crate::event::{Event, Moment, Process, Queue, SECOND, Side};
 use crate::host::Host;
 use crate::network::{Arrived, Connection, End, Port};
 use crate::outcome::{Counts, Outcome};
+use crate::rollout::Progress;
 use crate::scenario::Scenario;
 use crate::trace::{Trace, Tracing};
 use pzog::time::Duration;
-use pzog::{Connect, Input, Outputs, Ring, Scheme, Settings};
+use pzog::{Connect, Input, Outputs, Ring, Settings};
 
 /// Deadlines that a host may ask for in a row without time going on; more is spinning.
 const DEADLINES_AT_ONCE_MAX: u32 = 16;
@@ -32,6 +34,9 @@ pub(crate) struct World {
     pub(crate) cut: u32,
     pub(crate) checks: Checks,
     pub(crate) counts: Counts,
+    /// What each host sends to others, where that is asked for.
+    pub(crate) traffic: Vec<Traffic>,
+    pub(crate) rollout: Progress,
     pub(crate) trace: Trace,
     /// No more faults, nothing new is said.
     pub(crate) is_calm: bool,
@@ -51,13 +56,13 @@ impl World {
         let mut dice = Dice::new(seed);
         let count = usize::from(scenario.hosts);
         let names: Vec<String> = (0..count).map(|n| format!("H{n}")).collect();
-        let scheme = if scenario.origin_scheme { Scheme::Origin } else { Scheme::Receiver };
         let host = |place: u8, dice: &mut Dice| {
-            let mut order = names.clone();
+            let mut ring = scenario.first_ring(&names);
             if scenario.other_order == Some(place) {
+                let mut order = names.clone();
                 order.swap(0, count - 1);
+                ring = Ring::new(order, ring.scheme()).expect("the names are good");
             }
-            let ring = Ring::new(order, scheme).expect("the names are good");
             let drift = dice.clock.between(0, 400) as i64 - 200;
             Host::new(place, ring, &names, Clock::new(0, drift))
         };
@@ -75,6 +80,8 @@ impl World {
             cut: 0,
             checks: Checks::new(count, scenario.twin(), scenario.gives_up),
             counts: Counts::default(),
+            traffic: Vec::new(),
+            rollout: Progress::default(),
             trace: Trace::new(tracing),
             is_calm: false,
             dice,
@@ -89,12 +96,18 @@ impl World {
             let at = self.dice.faults.between(0, 300_000);
             self.queue.add(at, Event::Start { host, life: 0 });
         }
-        for client in 0..self.scenario.clients.count {
+        self.begin_clients(self.scenario.clients.count);
+        self.plan_faults();
+        self.plan_rollout();
+    }
+
+    /// Clients come, within a second.
+    pub(crate) fn begin_clients(&mut self, count: u16) {
+        for client in 0..count {
             self.add_client();
-            let at = self.dice.clients.between(0, SECOND);
+            let at = self.now + self.dice.clients.between(0, SECOND);
             self.queue.add(at, Event::Client { client });
         }
-        self.plan_faults();
     }
 
     /// Lets everything happen up to a time, or up to the first thing that must not.
@@ -157,6 +170,7 @@ impl World {
             Event::Reopen(of) if self.is_alive(of) => self.reopen_log(of.host),
             Event::Start { host, life } if self.hosts[usize::from(host)].life == life => self.start(host),
             Event::Client { client } => self.client_acts(client),
+            Event::Turn => self.take_turn(),
             Event::Fault(fault) => self.fault(fault),
             Event::Strike(fault) => self.strike_of_storm(fault),
             Event::TwinEnds { life } => self.end_twin(Some(life)),

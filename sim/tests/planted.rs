@@ -7,7 +7,7 @@ use pzog::planted::{Bug, plant};
 use sim::{Scenario, Tracing, simulate};
 
 /// A bug, and the scenario that finds it.
-const FOUND_BY: [(Bug, &str); 29] = [
+const FOUND_BY: [(Bug, &str); 31] = [
     (Bug::AnswerBeforeSync, "calm"),
     (Bug::LevelsCountJournaled, "calm"),
     (Bug::WatermarkTooHigh, "power"),
@@ -37,6 +37,8 @@ const FOUND_BY: [(Bug, &str); 29] = [
     (Bug::NoSync, "power"),
     (Bug::NoSyncAtStart, "kill-then-power"),
     (Bug::LogNotCut, "kills"),
+    (Bug::YouthForgotten, "add-a-host"),
+    (Bug::NewLineToOld, "rolling-upgrade"),
 ];
 
 /// The first seed that finds a bug, and how.

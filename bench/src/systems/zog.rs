@@ -16,11 +16,18 @@ pub(super) struct Zog {
     name: String,
     daemon: PathBuf,
     level: &'static str,
+    /// Further lines of ring.toml.
+    settings: &'static str,
 }
 
 impl Zog {
     pub(super) fn new(name: &str, daemon: &Path, level: &'static str) -> Zog {
-        Zog { name: format!("{name}-{level}"), daemon: daemon.to_owned(), level }
+        Zog { name: format!("{name}-{level}"), daemon: daemon.to_owned(), level, settings: "" }
+    }
+
+    /// One that keeps every message, as long as a host is away.
+    pub(super) fn keeping_all(name: &str, daemon: &Path, level: &'static str) -> Zog {
+        Zog { settings: "[journal]\nsize = \"64GiB\"\n", ..Zog::new(name, daemon, level) }
     }
 }
 
@@ -42,6 +49,7 @@ impl System for Zog {
                 "[[host]]\nname = \"N{node}\"\naddress = \"127.0.0.1\"\nring_port = {links}\nclient_port = {clients}\n"
             )?;
         }
+        ring += self.settings;
         let file = site.dir().join("ring.toml");
         fs::write(&file, ring).with_context(|| format!("{} cannot be written", file.display()))?;
         let node = |node| {

@@ -6,6 +6,8 @@
 //! ```text
 //! H 1 <host> <ring digest> <incarnation> <running seconds>      the head of a segment begins
 //! E <segment> <offset>                                          the segment before ended there
+//! F                                                             this journal is so young that what its host never
+//!                                                               had of others is before its time
 //! S <stream> <journaled> <logged> <repeats> <given up> <0|1: named> [<from>-<to> …: holes]
 //! T <session> <seconds unused> <from>-<to> …                    numbers that are journaled
 //! M <segment> <offset> <device> <inode> <bytes>                 what is before that place is in that file,
@@ -46,6 +48,8 @@ pub(crate) enum Line<'a> {
     Head { host: &'a [u8], incarnation: u64, running_seconds: u64 },
     /// Where the segment before ended.
     End(Place),
+    /// The journal's host has not yet heard all others since it began.
+    Fresh,
     /// What is known of a stream.
     Stream(StreamLine<'a>),
     /// The numbers of a session.
@@ -88,6 +92,7 @@ impl Line<'_> {
                 let running_seconds = number(word()?)?;
                 (version == VERSION).then_some(Line::Head { host, incarnation, running_seconds })
             }
+            b"F" => Some(Line::Fresh),
             b"E" => Some(Line::End(place(word()?, word()?)?)),
             b"S" => {
                 let name = word()?;
@@ -157,6 +162,10 @@ pub(crate) fn put_head(
     if let Some(Place { segment, offset }) = before {
         put(out, format_args!("E {segment} {offset}"));
     }
+}
+
+pub(crate) fn put_fresh(out: &mut Vec<u8>) {
+    put(out, format_args!("F"));
 }
 
 pub(crate) fn put_stream(stream: &Stream, out: &mut Vec<u8>) {

@@ -18,7 +18,7 @@ use crate::session::{At, Sessions, content};
 use crate::stream::{Arrival, Numbers, Stream, Streams};
 use crate::time::STAMP_LEN;
 use crate::wire::{Data, StreamName, named};
-use alloc::collections::VecDeque;
+use alloc::collections::{BTreeSet, VecDeque};
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -90,6 +90,8 @@ struct Recovery {
     taken: Vec<u64>,
     /// How it was before segments were taken that may turn out to be left from before a crash.
     doubts: Vec<Doubt>,
+    /// Hosts that are not in ring.toml.
+    strangers: BTreeSet<String>,
 }
 
 /// A segment was taken though the one before it is not there. Where the head of a later life names an older segment
@@ -153,6 +155,8 @@ pub struct Recovered {
     pub(crate) mark: Option<Mark>,
     pub(crate) certain: Certain,
     pub(crate) running_seconds: u64,
+    /// Its host has not yet heard all others since the journal began.
+    is_young: bool,
     last_segment: Option<u64>,
     /// All before this segment is on the disk.
     proof: u64,
@@ -164,9 +168,7 @@ pub struct Recovered {
 
 impl Recovery {
     fn new(ring: &Ring, me: HostIndex, chain: Chain) -> Recovery {
-        let mut state = Recovered { proof: chain.proof(), ..Recovered::default() };
-        // The place of the stream of the life that begins.
-        state.streams.set_own(Stream::new(StreamName { origin: me, addressee: None, incarnation: 0 }, ring));
+        let state = Recovered { proof: chain.proof(), ..Recovered::blank(ring, me) };
         Recovery {
             ring: ring.clone(),
             me,
@@ -178,6 +180,7 @@ impl Recovery {
             lost: Vec::new(),
             taken: Vec::new(),
             doubts: Vec::new(),
+            strangers: BTreeSet::new(),
         }
     }
 
@@ -203,7 +206,11 @@ impl Recovery {
     fn segment(&mut self, number: u64, bytes: Vec<u8>) -> Result<(), JournalError> {
         self.state.last_segment = Some(number);
         if self.chain.leaves_out(number) {
-            self.drop_left_out(number, &bytes);
+            if scan(number, &bytes, None).frames.is_empty() {
+                self.state.dead.push(number);
+            } else {
+                self.drop_left_out(number);
+            }
             return Ok(());
         }
         let link = link(number, &bytes);
@@ -217,6 +224,10 @@ impl Recovery {
             lives &= !follows || sealed.is_some();
         }
         if lives {
+            if link.is_some_and(|link| self.is_behind_a_gap(link)) && self.is_contradicted_by(number, &bytes)
+            {
+                self.drop_taken();
+            }
             self.doubt(number, link);
             self.taken.push(number);
             let incarnation = link.map(|link| link.incarnation);
@@ -232,20 +243,51 @@ impl Recovery {
 
     /// A later segment that is certain goes on where an earlier one ended: this one was cut off by a crash, or was not
     /// begun before that.
-    fn drop_left_out(&mut self, number: u64, bytes: &[u8]) {
+    fn drop_left_out(&mut self, number: u64) {
         self.state.dead.push(number);
-        if !scan(number, bytes, None).frames.is_empty() {
-            self.find(format!(
-                "TORN journal segment {number:016x}: it came behind what a crash had cut off; dropped"
-            ));
+        self.find(format!(
+            "TORN journal segment {number:016x}: it came behind what a crash had cut off; dropped"
+        ));
+    }
+
+    /// Whether the predecessor of a segment is newer than all that were taken: mostly it was released.
+    fn is_behind_a_gap(&self, link: Link) -> bool {
+        link.before.is_some_and(|before| self.taken.last().is_none_or(|last| before.segment > *last))
+    }
+
+    /// Whether a segment begins with less than those that were taken have. They are not of its past, then, but left
+    /// from one that a crash has cut off, though all that lived beside them was released since.
+    fn is_contradicted_by(&mut self, number: u64, bytes: &[u8]) -> bool {
+        let mut told = alloc::vec![0; self.state.streams.len() as usize];
+        for line in head_lines(number, bytes) {
+            if let Some(Line::Stream(line)) = Line::parse(line)
+                && let Some(stream) = self.open(line.name)
+                && let Some(told) = told.get_mut(stream as usize)
+            {
+                *told = line.journaled;
+            }
         }
+        self.state.streams.iter().zip(told).any(|(stream, told)| stream.journaled > told)
+    }
+
+    /// Nothing that was taken is of the past of what comes.
+    fn drop_taken(&mut self) {
+        for number in core::mem::take(&mut self.taken) {
+            self.drop_left_out(number);
+        }
+        let Recovered { last_segment, proof, unreadable, dead, findings, .. } =
+            core::mem::take(&mut self.state);
+        let blank = Recovered::blank(&self.ring, self.me);
+        self.state = Recovered { last_segment, proof, unreadable, dead, findings, ..blank };
+        (self.has_base, self.damaged) = (false, None);
+        self.lost.clear();
+        self.doubts.clear();
     }
 
     /// Remembers how it is before a segment whose predecessor is not the last one that was taken.
     fn doubt(&mut self, number: u64, link: Option<Link>) {
-        let before = link.and_then(|link| link.before).map(|before| before.segment);
         // Mostly the oldest one's predecessor was released; but it may have been the last one before a cut, too.
-        if before.is_some_and(|before| self.taken.last().is_none_or(|last| before > *last)) {
+        if link.is_some_and(|link| self.is_behind_a_gap(link)) {
             let (state, lost) = (self.state.clone(), self.lost.clone());
             self.doubts.push(Doubt { number, state, has_base: self.has_base, damaged: self.damaged, lost });
         }
@@ -320,7 +362,10 @@ impl Recovery {
         match self.state.segments.back_mut().filter(|s| s.number == number) {
             Some(segment) => segment.end = scanned.end,
             // Made ready, and not begun before the end.
-            None if scanned.frames.is_empty() && scanned.damaged.is_empty() => self.state.dead.push(number),
+            None if scanned.frames.is_empty() && scanned.damaged.is_empty() => {
+                self.taken.retain(|taken| *taken != number);
+                self.state.dead.push(number);
+            }
             None => {
                 self.find(format!(
                     "UNREADABLE journal segment {number:016x}: it has no head, nor has any before it"
@@ -388,6 +433,7 @@ impl Recovery {
         check_host(place.segment, host, &self.ring, self.me)?;
         self.has_base = true;
         self.state.running_seconds = self.state.running_seconds.max(running_seconds);
+        self.state.is_young = false;
         self.state.sessions.begin_snapshot();
         self.lines(place, payload);
         self.state.sessions.end_snapshot();
@@ -410,6 +456,7 @@ impl Recovery {
     fn line(&mut self, place: Place, line: Line<'_>) {
         match line {
             Line::Head { .. } | Line::End(_) => {}
+            Line::Fresh => self.state.is_young = !planted!(YouthForgotten),
             Line::Stream(line) => self.stream(place, &line),
             Line::Session { token, idle_seconds, known } => {
                 let used = self.state.running_seconds.saturating_sub(idle_seconds);
@@ -434,7 +481,23 @@ impl Recovery {
     fn open(&mut self, name: &[u8]) -> Option<u32> {
         match StreamName::parse(name, &self.ring) {
             Ok(name) => self.state.streams.open(name, &self.ring),
-            Err(_) => None, // of a host that is not in ring.toml any more
+            Err(_) => {
+                self.find_stranger(name);
+                None
+            }
+        }
+    }
+
+    /// A stream of a host that is not in ring.toml: told once for each.
+    fn find_stranger(&mut self, name: &[u8]) {
+        let end = name.iter().position(|b| matches!(b, b'>' | b'/')).unwrap_or(name.len());
+        let host = String::from_utf8_lossy(&name[..end]).into_owned();
+        if self.strangers.insert(host.clone()) {
+            self.find(format!(
+                "UNKNOWN HOST {host}: the journal has messages of it, or for it from us, and ring.toml does not name \
+                 it: others who lack them do not get them from here, and they would be logged twice if they came \
+                 again; name it with retired = true and start again, unless it was taken out long ago"
+            ));
         }
     }
 
@@ -490,6 +553,13 @@ impl Recovery {
 }
 
 impl Recovered {
+    /// Nothing but a place for the stream of the life that begins.
+    fn blank(ring: &Ring, me: HostIndex) -> Recovered {
+        let mut blank = Recovered::default();
+        blank.streams.set_own(Stream::new(StreamName { origin: me, addressee: None, incarnation: 0 }, ring));
+        blank
+    }
+
     /// access.log as it was marked last: this file has these many bytes that are certain. What follows in it is to
     /// be cut off, and [`Recovered::log_lines`] to be appended.
     #[must_use]
@@ -552,6 +622,11 @@ impl Recovered {
         self.segments.is_empty()
     }
 
+    /// Whether what this host never had of others may be before its time.
+    pub(crate) fn is_fresh(&self) -> bool {
+        self.is_empty() || self.is_young
+    }
+
     /// Segments of which nothing can be used, to be moved aside.
     #[must_use]
     pub fn unreadable(&self) -> &[u64] {
@@ -566,6 +641,12 @@ fn lost_copy_of_head(span: &Span, frames: &[Frame], bytes: &[u8]) -> bool {
         matches!(first, Some(Line::Head { .. }))
     };
     span.start == 0 && frames.first().is_some_and(|frame| frame.offset == span.end && is_head(frame))
+}
+
+/// The lines of a segment's head, if it can be read.
+fn head_lines(number: u64, bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let head = scan(number, bytes, None).frames.first().map(|head| head.payload);
+    head.into_iter().flat_map(|head| lines(&bytes[head.range()]))
 }
 
 fn link(number: u64, bytes: &[u8]) -> Option<Link> {
@@ -627,5 +708,45 @@ mod tests {
         assert_eq!(recovered.dead, [11]);
         assert_eq!(recovered.segments.iter().map(|s| s.number).collect::<Vec<_>>(), [12]);
         assert_eq!(recovered.streams.iter().map(|s| s.journaled).max(), Some(5));
+    }
+    #[test]
+    fn what_a_crash_has_cut_off_does_not_count_though_all_that_was_cut_and_more_was_released() {
+        let ring = Ring::new(vec![String::from("MV"), String::from("PA")], Scheme::Receiver).unwrap();
+        // Segment 9 was cut at 80, so that 10 is dead; 15 and 22 are of the next lives. 9 and 15 were released in order,
+        // and before 10 was, the power went.
+        let end = Place { segment: 9, offset: 100 };
+        let former = Place { segment: 15, offset: 80 };
+        let left =
+            [(10, segment(&ring, 10, 1, end, 9)), (16, vec![0; 100]), (22, segment(&ring, 22, 3, former, 5))];
+        let read = |number, most: u32, into: &mut Vec<u8>| {
+            let bytes = left.iter().find(|(n, _)| *n == number).map(|(_, bytes)| &bytes[..]).unwrap();
+            *into = bytes[..bytes.len().min(most as usize)].to_vec();
+            Ok::<_, JournalError>(bytes.len() as u32)
+        };
+        let recovered = recover(&ring, HostIndex(0), &[10, 16, 22], read).unwrap();
+        assert_eq!(recovered.dead, [16, 10]);
+        assert_eq!(recovered.segments.iter().map(|s| s.number).collect::<Vec<_>>(), [22]);
+        assert_eq!(recovered.streams.iter().map(|s| s.journaled).max(), Some(5));
+    }
+
+    #[test]
+    fn hosts_that_ring_toml_does_not_name_are_told_once() {
+        let ring = |names: &[&str]| {
+            Ring::new(names.iter().map(|name| String::from(*name)).collect(), Scheme::Receiver).unwrap()
+        };
+        let before = Place { segment: 10, offset: 100 };
+        let segment = segment(&ring(&["MV", "PA"]), 11, 1, before, 9);
+        let recovered = |ring: &Ring| {
+            let read = |_, most: u32, into: &mut Vec<u8>| {
+                *into = segment[..segment.len().min(most as usize)].to_vec();
+                Ok::<_, JournalError>(segment.len() as u32)
+            };
+            recover(ring, HostIndex(0), &[11], read).unwrap().findings
+        };
+        assert_eq!(recovered(&ring(&["MV", "PA"])), [""; 0]);
+        let retired = ring(&["MV"]).with_retired(vec![String::from("PA")]).unwrap();
+        assert_eq!(recovered(&retired), [""; 0]);
+        let found = recovered(&ring(&["MV", "LA"]));
+        assert!(found.len() == 1 && found[0].starts_with("UNKNOWN HOST PA: "), "{found:?}");
     }
 }

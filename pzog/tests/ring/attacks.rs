@@ -168,3 +168,27 @@ fn a_connection_that_took_nothing_before_the_link_was_up_gets_no_messages() {
     node.handle(now, Input::Drained { conn: peer }, &mut out);
     assert_eq!(out.read.len(), 1, "it is served from the journal now");
 }
+
+#[test]
+fn a_wrapped_line_for_which_there_is_no_stream_any_more_is_not_answered_ok() {
+    let settings = Settings { segment_bytes: 1 << 24, ..Settings::default() };
+    let mut world = World::new(&["MV", "PA"], Scheme::Receiver, settings);
+    world.start(0);
+    world.connect("eve", 0, Port::Ring);
+    let digest = world.ring().digest();
+    let mut lines = format!("HELLO org.xlattice.pzog/2.1 MV PA 00000000000000a1 1 {digest:016x}\r\n");
+    for life in 1..pzog::limits::STREAMS_MAX {
+        lines += &format!("OK PA/{:016x} 1 1\r\n", life + 0xa1);
+    }
+    world.say("eve", lines.as_bytes());
+    world.run(Duration::from_millis(10));
+    world.connect("alice", 0, Port::Clients);
+    world.say("alice", b"1hello\r\n");
+    world.run(Duration::from_millis(1));
+    let answered: Vec<&str> = world.trace().lines().filter(|line| line.contains("MV → alice")).collect();
+    assert_eq!(
+        answered,
+        ["MV → alice  ERR 300 too many streams: hosts were started too often for this journal"]
+    );
+    assert!(!world.hosts[0].has_text(b"hello"));
+}

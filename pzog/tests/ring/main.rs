@@ -8,6 +8,7 @@
 mod attacks;
 mod checks;
 mod disk;
+mod forgeries;
 mod host;
 mod inputs;
 mod network;
