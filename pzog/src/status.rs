@@ -62,7 +62,7 @@ impl Node {
         let mut lines = Vec::new();
         self.put_status(now, &mut Text(&mut lines));
         lines.extend_from_slice(b"OK\r\n");
-        self.answer_facts(conn, client, &lines, out);
+        self.answer_at_length(conn, client, &lines, out);
     }
 
     fn put_status(&self, now: Time, to: &mut Text<'_>) {
@@ -157,7 +157,7 @@ impl Node {
             };
         }
         lines.extend_from_slice(b"OK\r\n");
-        self.answer_facts(conn, client, &lines, out);
+        self.answer_at_length(conn, client, &lines, out);
         Ok(())
     }
 

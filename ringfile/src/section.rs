@@ -19,16 +19,21 @@ pub(crate) const TABLES: [(&str, &[&str]); 5] = [
             "limits",
             "log",
             "peer_silence",
+            "peers",
             "redial_max",
             "redial_min",
             "scheme",
             "tls",
+            "tokens",
         ],
     ),
-    ("host", &["address", "client_port", "name", "retired", "ring_port"]),
+    ("host", &["address", "client_address", "client_port", "name", "retired", "ring_port"]),
     ("log", &["compress", "keep", "rotate_age", "rotate_size"]),
-    ("journal", &["age", "segment", "size"]),
-    ("limits", &["ack_timeout", "clients", "window"]),
+    ("journal", &["age", "keep_free", "segment", "size"]),
+    (
+        "limits",
+        &["ack_timeout", "clients", "clients_per_address", "first_byte", "lines_per_second", "window"],
+    ),
 ];
 
 /// The faults found so far, and the text that gives them their lines.

@@ -4,6 +4,7 @@ use crate::daemon::{Daemon, Shared};
 use crate::notify;
 use crate::rotate;
 use crate::signals::Signals;
+use crate::tokens::Tokens;
 use pzog::Severity;
 use ringfile::RingFile;
 use std::cell::RefCell;
@@ -58,10 +59,11 @@ fn reload(daemon: &mut Daemon, origin: &Origin, running: &mut RingFile) {
     if let Some(tls) = daemon.tls.clone() {
         tls.reload(daemon);
     }
-    match origin.load() {
-        Ok(file) => apply(daemon, utc_seconds, &file, running),
+    let loaded = origin.load().map_err(|e| e.to_string());
+    match loaded.and_then(|file| Ok((Tokens::load(&file.access)?, file))) {
+        Ok((tokens, file)) => apply(daemon, utc_seconds, &file, tokens, running),
         Err(e) => {
-            let why = e.to_string().lines().collect::<Vec<_>>().join("; ");
+            let why = e.lines().collect::<Vec<_>>().join("; ");
             let text = format!("RELOAD refused, all stays as it was: {why}");
             daemon.reports.node(utc_seconds, Severity::Error, text);
         }
@@ -76,12 +78,20 @@ fn report_reopened(daemon: &mut Daemon, utc_seconds: u64, name: &str, reopened: 
     }
 }
 
-fn apply(daemon: &mut Daemon, utc_seconds: u64, file: &RingFile, running: &mut RingFile) {
+fn apply(
+    daemon: &mut Daemon,
+    utc_seconds: u64,
+    file: &RingFile,
+    tokens: Option<Tokens>,
+    running: &mut RingFile,
+) {
     daemon.access_log.configure(&file.log, utc_seconds);
     daemon.reports.log.configure(&file.log, utc_seconds);
-    daemon.reconfigure(file);
+    daemon.reconfigure(file, tokens);
     running.settings = file.settings;
     running.log.clone_from(&file.log);
+    running.access.clone_from(&file.access);
+    running.keep_free = file.keep_free;
     if file.hosts != running.hosts || file.scheme != running.scheme || file.tls != running.tls {
         let text = "RELOAD took the settings; the hosts, the scheme or tls have changed, too, \
                     which needs a restart of every daemon";
