@@ -65,6 +65,21 @@ pub enum Input<'a> {
         /// The host that was dialled.
         host: HostIndex,
     },
+    /// Who is at the other end of a connection of the ring port has proved, before anything it says, that it is this
+    /// host: it may call itself nothing else. Only where links are protected.
+    PeerProved {
+        /// The connection.
+        conn: ConnId,
+        /// The host that its certificate names.
+        host: HostIndex,
+    },
+    /// Who is at the other end of a connection of the ring port cannot prove that it is a host of the ring.
+    PeerUnproved {
+        /// The connection, which the node closes.
+        conn: ConnId,
+        /// What is wrong, for error.log: printing characters.
+        why: &'a str,
+    },
     /// A dial that [`Outputs::dial`] asked for has failed.
     DialFailed {
         /// The host that was dialled.

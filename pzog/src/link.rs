@@ -30,6 +30,9 @@ use rand::RngExt as _;
 /// Why a host that is retired in our ring.toml is not linked: nothing is kept about it.
 const RETIRED: &str = "that host is retired in my ring";
 
+/// Why a host that calls itself otherwise than its certificate does is not linked.
+const UNPROVED: &str = "that is not the name in your certificate";
+
 /// What is kept about one other host, linked or not.
 #[derive(Debug, Default)]
 pub(crate) struct Link {
@@ -137,6 +140,27 @@ impl Node {
         self.back_off(now, host);
     }
 
+    /// A connection has proved whose it is.
+    pub(crate) fn peer_proved(&mut self, conn: ConnId, host: HostIndex) {
+        if let Some(peer) = self.peers.get_mut(conn) {
+            peer.proved = Some(host);
+        }
+    }
+
+    /// A connection cannot prove whose it is: there is nothing that could be said to it.
+    pub(crate) fn peer_unproved(&mut self, conn: ConnId, why: &str, out: &mut Outputs) {
+        self.counters.unproved += 1;
+        out.report(Severity::Warning, Source::Conn(conn), format_args!("REFUSED 505 {why}"));
+        self.close_peer(conn, out);
+    }
+
+    /// Whether a connection may speak as this host, as far as it has proved anything.
+    fn may_be(&mut self, conn: ConnId, host: HostIndex) -> bool {
+        let is_proved = self.peers.get_mut(conn).and_then(|p| p.proved).is_none_or(|proved| proved == host);
+        self.counters.unproved += u64::from(!is_proved);
+        is_proved
+    }
+
     /// The next dial: half to one times a pause that doubles up to its maximum.
     fn back_off(&mut self, now: Time, host: HostIndex) {
         let link = &mut self.links[host.index()];
@@ -184,6 +208,7 @@ impl Node {
             None => Some((504, "no host of that name in my ring")),
             Some(host) if host == self.me => Some((504, "that is my own name")),
             Some(host) if self.ring.is_retired(host) => Some((504, RETIRED)),
+            Some(host) if !self.may_be(conn, host) => Some((505, UNPROVED)),
             Some(host) if dialed.is_some_and(|d| d != host) => Some((503, "not the host that was dialled")),
             Some(_) => None,
         };
@@ -404,6 +429,9 @@ impl Node {
             }
             Some(host) if self.ring.is_retired(host) => {
                 return self.refuse_peer(conn, 504, RETIRED, name, out);
+            }
+            Some(host) if !self.may_be(conn, host) => {
+                return self.refuse_peer(conn, 505, UNPROVED, name, out);
             }
             Some(host) => host,
         };

@@ -58,6 +58,8 @@ pub struct Counters {
     pub refused: u64,
     /// Times that what is here of an origin was not what that one has.
     pub diverged: u64,
+    /// Connections to or from peers whose other end could not prove to be the host that it should be.
+    pub unproved: u64,
 }
 
 /// One host of the ring as a state machine.
@@ -254,6 +256,8 @@ impl Node {
             Input::ClientFinished { conn, rest } => self.client_finished(conn, rest, out),
             Input::ClientClosed { conn, rest } => self.client_closed(conn, rest, out),
             Input::PeerAccepted { conn } => self.peer_accepted(now.mono, conn, out),
+            Input::PeerProved { conn, host } => self.peer_proved(conn, host),
+            Input::PeerUnproved { conn, why } => self.peer_unproved(conn, why, out),
             Input::PeerDialed { conn, host } => self.peer_dialed(now.mono, conn, host, out),
             Input::DialFailed { host } => self.dial_failed(now.mono, host),
             Input::PeerClosed { conn, rest } => self.peer_closed(now.mono, conn, rest, out),
@@ -409,13 +413,14 @@ impl Node {
 
     /// The last words of a node: what it has counted.
     fn account(&mut self, out: &mut Outputs) {
-        let Counters { taken, logged, relayed, repeats, given_up, refused, diverged } = self.counters;
+        let Counters { taken, logged, relayed, repeats, given_up, refused, diverged, unproved } =
+            self.counters;
         out.report(
             Severity::Info,
             Source::Node,
             format_args!(
                 "COUNTED taken={taken} logged={logged} relayed={relayed} repeats={repeats} given_up={given_up} \
-                 refused={refused} diverged={diverged}"
+                 refused={refused} diverged={diverged} unproved={unproved}"
             ),
         );
     }

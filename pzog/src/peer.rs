@@ -12,12 +12,17 @@ use crate::time::{Now, Stamp, Time};
 use crate::wire::{LineReader, PeerLine};
 use alloc::vec::Vec;
 
+/// How the first bytes of a peer begin that speaks TLS: a handshake record of version 3.
+const TLS_HANDSHAKE: &[u8] = b"\x16\x03";
+
 /// One connection of the ring port, dialled or accepted.
 #[derive(Debug)]
 pub(crate) struct Peer {
     pub(crate) phase: Phase,
     /// The host that this side dialled.
     pub(crate) dialed: Option<HostIndex>,
+    /// The host that it has proved to be, where links are protected.
+    pub(crate) proved: Option<HostIndex>,
     /// Who speaks, once that is known …
     pub(crate) host: Option<HostIndex>,
     /// … and what else it said of itself.
@@ -72,6 +77,7 @@ impl Peer {
         Peer {
             phase,
             dialed,
+            proved: None,
             host: None,
             incarnation: 0,
             process: 0,
@@ -111,6 +117,9 @@ impl Node {
         out: &mut Outputs,
     ) -> usize {
         let mut at = 0;
+        if bytes.starts_with(TLS_HANDSHAKE) {
+            self.refuse_tls(conn, out);
+        }
         loop {
             let Some(peer) = self.peers.get_mut(conn).filter(|p| p.phase != Phase::Closing) else {
                 return bytes.len();
@@ -124,6 +133,13 @@ impl Node {
                 Some(refusal) => self.refuse_peer_line(conn, refusal, &bytes[line.range()], out),
                 None => self.peer_line(now, conn, &bytes[line.range()], out),
             }
+        }
+    }
+
+    /// A peer wants to prove who it is, and this host does not: it can only be told so.
+    fn refuse_tls(&mut self, conn: ConnId, out: &mut Outputs) {
+        if self.peers.get_mut(conn).is_some_and(|p| p.phase == Phase::Greeting) {
+            self.refuse_peer(conn, 502, "it speaks TLS, which is off in this host's ring.toml", b"", out);
         }
     }
 

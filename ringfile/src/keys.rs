@@ -4,7 +4,7 @@ use crate::access::Access;
 use crate::error::Fault;
 use crate::section::{Faults, Section};
 use crate::value::{self, Wrong};
-use crate::{CLIENT_PORT, Host, LogSettings, RING_PORT, RingFile, RotateAge, same_address};
+use crate::{CLIENT_PORT, Host, LogSettings, RING_PORT, RingFile, RotateAge, Tls, same_address};
 use pzog::limits::HOSTS_MAX;
 use pzog::settings::PEER_SILENCE_MAX;
 use pzog::{Connect, Level, Ring, Scheme, Settings};
@@ -30,6 +30,9 @@ pub(crate) fn ring_file(text: &str) -> Result<RingFile, Vec<Fault>> {
     let mut scheme = Scheme::default();
     let schemes = [Scheme::Receiver, Scheme::Origin].map(|s| (s.word(), s));
     top.set("scheme", &mut scheme, &mut faults, |v| value::choice(&v, &schemes));
+    let mut tls = Tls::default();
+    let ways = [Tls::Off, Tls::Required].map(|t| (t.word(), t));
+    top.set("tls", &mut tls, &mut faults, |v| value::choice(&v, &ways));
     let (mut access, mut keep_free) = (Access::default(), 0);
     access.top(&mut top, &mut faults);
     let settings = settings(&mut top, &mut access, &mut keep_free, &mut faults);
@@ -40,7 +43,7 @@ pub(crate) fn ring_file(text: &str) -> Result<RingFile, Vec<Fault>> {
     let (retired, hosts): (Vec<Host>, Vec<Host>) = hosts.into_iter().partition(|h| h.is_retired);
     let names = |hosts: &[Host]| hosts.iter().map(|h| h.name.clone()).collect();
     match Ring::new(names(&hosts), scheme).and_then(|ring| ring.with_retired(names(&retired))) {
-        Ok(ring) => Ok(RingFile { hosts, scheme, settings, log, access, keep_free, ring }),
+        Ok(ring) => Ok(RingFile { hosts, scheme, settings, log, tls, access, keep_free, ring }),
         Err(error) => {
             faults.add(0, "host", Wrong::new(error.to_string(), HOSTS_RIGHT));
             Err(faults.list)

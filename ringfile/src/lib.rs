@@ -15,6 +15,7 @@ mod value;
 pub use access::{Access, Peers};
 pub use error::Error;
 use pzog::{Ring, Scheme, Settings};
+use std::net::IpAddr;
 use std::path::Path;
 
 /// The port on which hosts hear each other, where ring.toml names none.
@@ -38,7 +39,30 @@ pub struct RingFile {
     pub access: Access,
     /// Bytes that stay free on the disks of the journal and the logs: with fewer, no messages are taken.
     pub keep_free: u64,
+    /// Whether hosts prove to each other who they are.
+    pub tls: Tls,
     ring: Ring,
+}
+
+/// Whether the links between hosts are encrypted, and both ends prove who they are.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Tls {
+    /// Never: whoever reaches the ring port may say that it is a host.
+    #[default]
+    Off,
+    /// Always: nothing is said or heard without it.
+    Required,
+}
+
+impl Tls {
+    /// The word in ring.toml.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Tls::Off => "off",
+            Tls::Required => "required",
+        }
+    }
 }
 
 /// An entry of ring.toml.
@@ -130,6 +154,16 @@ impl RingFile {
         self.ring.clone()
     }
 
+    /// Whether a host of the ring can be reached from another machine, as far as its address tells.
+    #[must_use]
+    pub fn reaches_beyond_loopback(&self) -> bool {
+        let is_loopback = |address: &str| match address.parse::<IpAddr>() {
+            Ok(ip) => ip.is_loopback(),
+            Err(_) => address.eq_ignore_ascii_case("localhost"),
+        };
+        self.hosts.iter().any(|host| !is_loopback(&host.address))
+    }
+
     /// The place in the ring of the host with this name, or else of the first one with this address, for peers or
     /// for clients.
     #[must_use]
@@ -144,7 +178,6 @@ impl RingFile {
 
 /// Whether two addresses are written for the same one: `::1` and `0:0::1` are, and so are host names in any case.
 fn same_address(a: &str, b: &str) -> bool {
-    use std::net::IpAddr;
     match (a.parse::<IpAddr>(), b.parse::<IpAddr>()) {
         (Ok(a), Ok(b)) => a == b,
         _ => a.eq_ignore_ascii_case(b),

@@ -23,6 +23,7 @@ pub(crate) const TABLES: [(&str, &[&str]); 5] = [
             "redial_max",
             "redial_min",
             "scheme",
+            "tls",
             "tokens",
         ],
     ),

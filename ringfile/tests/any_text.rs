@@ -47,7 +47,7 @@ proptest! {
     fn any_value_for_any_key(
         lines in prop::collection::vec(
             (prop::sample::select(&[
-                "scheme", "ack", "connect", "keepalive", "peer_silence", "client_idle", "redial_min", "redial_max",
+                "scheme", "tls", "ack", "connect", "keepalive", "peer_silence", "client_idle", "redial_min", "redial_max",
                 "log", "limits", "host", "log.keep", "log.rotate_size", "log.rotate_age", "log.compress",
                 "limits.clients", "limits.window", "journal.size", "journal.segment", "journal.age", "limits.ack_timeout",
             ][..]), value()),

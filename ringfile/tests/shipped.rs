@@ -1,7 +1,7 @@
 //! The ring.toml at the top of the tree: it is right, and it is the reference of all keys and defaults.
 
 use pzog::{Scheme, Settings};
-use ringfile::{Access, Host, LogSettings, Peers, RingFile};
+use ringfile::{Access, Host, LogSettings, Peers, RingFile, Tls};
 use std::path::Path;
 
 const PATH: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../ring.toml");
@@ -43,6 +43,18 @@ fn hosts_are_found_by_name_or_address() {
     assert_eq!(file.find("la"), None);
 }
 
+#[test]
+fn only_a_ring_on_one_machine_stays_within_loopback() {
+    let file = RingFile::load(Path::new(PATH)).unwrap();
+    assert!(file.reaches_beyond_loopback());
+    assert!(!file.local().reaches_beyond_loopback());
+    for (address, beyond) in [("localhost", false), ("::1", false), ("127.0.0.9", false), ("mv.lab", true)] {
+        let text = format!("[[host]]\nname = \"MV\"\naddress = \"{address}\"\n");
+        let file = RingFile::parse(&text, Path::new("ring.toml")).unwrap();
+        assert_eq!(file.reaches_beyond_loopback(), beyond, "{address}");
+    }
+}
+
 /// A comment of the form `#key = value` is a default; explanations have a blank behind the `#`.
 #[test]
 fn its_comments_show_the_defaults() {
@@ -51,6 +63,7 @@ fn its_comments_show_the_defaults() {
     let file = RingFile::parse(&given, Path::new("ring.toml")).unwrap();
     assert_eq!(file.settings, Settings::default());
     assert_eq!(file.scheme, Scheme::default());
+    assert_eq!(file.tls, Tls::default());
     // Where the default is "never", there is no value to show; the comment shows an example.
     let log = LogSettings { rotate_size: None, rotate_age: None, ..file.log };
     assert_eq!(log, LogSettings::default());
@@ -66,6 +79,7 @@ fn it_names_every_key() {
     let shipped = std::fs::read_to_string(PATH).unwrap();
     for key in [
         "scheme",
+        "tls",
         "ack",
         "connect",
         "keepalive",

@@ -28,6 +28,7 @@ pub struct Plan {
     journal: String,
     net: bool,
     open_files: Option<u64>,
+    keys: bool,
 }
 
 impl Plan {
@@ -35,7 +36,7 @@ impl Plan {
     #[must_use]
     pub fn of(hosts: usize) -> Plan {
         let [top, log, limits, journal] = [const { String::new() }; 4];
-        Plan { hosts, top, log, limits, journal, net: false, open_files: None }
+        Plan { hosts, top, log, limits, journal, net: false, open_files: None, keys: false }
     }
 
     /// Adds a line to the top of ring.toml.
@@ -73,6 +74,13 @@ impl Plan {
         self
     }
 
+    /// Protects the links: `zog keys` makes the keys, in `keys` beside ring.toml.
+    #[must_use]
+    pub fn with_keys(mut self) -> Plan {
+        self.keys = true;
+        self.with("tls = \"required\"")
+    }
+
     /// Puts a [`Net`] between the hosts.
     #[must_use]
     pub fn with_net(mut self) -> Plan {
@@ -100,6 +108,10 @@ impl Plan {
                 .expect("ring.toml can be written");
         }
         fs::write(ring.config(), ring.toml(&self, None)).expect("ring.toml can be written");
+        if self.keys {
+            ring.keys(&["init"]);
+            ring.keys(&["issue", "--all"]);
+        }
         ring
     }
 
@@ -236,6 +248,27 @@ impl Ring {
         command.arg("--state-dir").arg(self.state_dir(host));
         command.arg("--log-dir").arg(self.log_dir(host));
         command
+    }
+
+    /// The directory of the keys of all hosts.
+    #[must_use]
+    pub fn keys_dir(&self) -> PathBuf {
+        self.dir().join("keys")
+    }
+
+    /// Has `zog keys` do something, and returns what it says.
+    ///
+    /// # Panics
+    /// If it fails.
+    #[track_caller]
+    pub fn keys(&self, arguments: &[&str]) -> String {
+        let mut command = binaries::zog();
+        command.arg("keys").args(arguments).arg("--config").arg(self.config());
+        let output = command.output().expect("zog can be started");
+        let said = [output.stdout, output.stderr].concat();
+        let said = String::from_utf8_lossy(&said).into_owned();
+        assert!(output.status.success(), "zog keys {arguments:?}: {said}");
+        said
     }
 
     /// A command for `sprog` that knows this ring.

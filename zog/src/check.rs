@@ -4,14 +4,27 @@ use crate::cli::RingArgs;
 use crate::exit::{Exit, Failed};
 use crate::reload::Origin;
 use crate::whoami;
-use ringfile::RingFile;
+use ringfile::{RingFile, Tls};
 use std::io::{self, Write};
 use std::path::Path;
+
+/// What is told of a ring whose hosts are on several machines, and whose links are not protected.
+pub(crate) const UNPROTECTED: &str = "TLS is off: whoever reaches a ring port can say that it is a host of this ring, \
+                                      and read all messages; `zog keys` and tls = \"required\" in ring.toml prevent that";
+
+/// Whether [`UNPROTECTED`] is true of a ring.
+pub(crate) fn is_exposed(file: &RingFile) -> bool {
+    file.tls == Tls::Off && file.reaches_beyond_loopback()
+}
 
 /// Reads the file that the options name.
 pub(crate) fn load(args: &RingArgs) -> Result<(Origin, RingFile), Failed> {
     let path = ringfile::place::ring_file(args.config.as_deref());
-    let origin = Origin { path, local: args.local };
+    read(Origin { path, local: args.local })
+}
+
+/// Reads the file of an origin.
+pub(crate) fn read(origin: Origin) -> Result<(Origin, RingFile), Failed> {
     let file = origin.load().map_err(|e| Failed::new(Exit::Config, e.to_string()))?;
     Ok((origin, file))
 }
@@ -50,6 +63,9 @@ fn show(out: &mut impl Write, path: &Path, file: &RingFile, me: &Result<usize, F
             host.name, host.address, host.ring_port, host.client_port
         )?;
     }
+    if is_exposed(file) {
+        writeln!(out, "note: {UNPROTECTED}")?;
+    }
     match me {
         Ok(_) => Ok(()),
         Err(e) => writeln!(out, "note: {}", e.message),
@@ -71,7 +87,9 @@ mod tests {
             String::from_utf8(out).unwrap(),
             "ring.toml is right: 2 hosts, scheme receiver\n  \
              MV  10.0.0.1   ring 55551  clients 55552\n  \
-             G   10.0.0.20  ring 55551  clients 55552  <- this host\n"
+             G   10.0.0.20  ring 55551  clients 55552  <- this host\n\
+             note: TLS is off: whoever reaches a ring port can say that it is a host of this ring, and read all \
+             messages; `zog keys` and tls = \"required\" in ring.toml prevent that\n"
         );
     }
 }

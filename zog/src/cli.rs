@@ -2,7 +2,7 @@
 
 use crate::exit::{Exit, Failed};
 use crate::verify::{self, Verdict, VerifyArgs};
-use crate::{check, manual, run};
+use crate::{check, keys, manual, run};
 use clap::{Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use log::LevelFilter;
@@ -38,6 +38,12 @@ pub(crate) enum Command {
     Check(CheckArgs),
     /// Prove from the hosts' access logs that every message is in every log once.
     Verify(VerifyArgs),
+    /// Make the keys with which hosts prove to each other who they are, and check them.
+    Keys {
+        /// What to do.
+        #[command(subcommand)]
+        command: KeysCommand,
+    },
     /// Print the completions for a shell.
     Completions {
         /// The shell.
@@ -57,6 +63,7 @@ impl Command {
             Command::Run(args) => run::run(args),
             Command::Check(args) => check::run(&args.ring),
             Command::Verify(args) => verify(args),
+            Command::Keys { command } => keys::run(command),
             Command::Completions { shell } => manual::completions(*shell),
             Command::Man { dir } => manual::man(dir.as_deref()),
         }
@@ -97,6 +104,9 @@ pub(crate) struct RunArgs {
     /// Where access.log and error.log are [default: /var/log/zog; with --local: zog-local/NAME/log here]
     #[arg(long, value_name = "DIR", env = "ZOG_LOG_DIR")]
     pub(crate) log_dir: Option<PathBuf>,
+    /// Where this host's keys are, for tls = "required" in ring.toml [default: keys, beside ring.toml]
+    #[arg(long, value_name = "DIR", env = "ZOG_KEYS")]
+    pub(crate) keys: Option<PathBuf>,
     /// The least weight of what is told on standard error.
     #[arg(long, value_name = "LEVEL", env = "ZOG_LOG", default_value = "warn")]
     pub(crate) log_level: LogLevel,
@@ -110,6 +120,73 @@ pub(crate) struct RunArgs {
 pub(crate) struct CheckArgs {
     #[command(flatten)]
     pub(crate) ring: RingArgs,
+}
+
+/// What `zog keys` can do.
+#[derive(Subcommand, Debug)]
+pub(crate) enum KeysCommand {
+    /// Make the CA of a new ring: ca.pem, which every host needs, and ca.key, which only who issues keys does.
+    Init {
+        #[command(flatten)]
+        place: KeysArgs,
+        /// The ring's id, which stands in all its certificates [default: 64 random bits]
+        #[arg(long, value_name = "ID")]
+        ring: Option<String>,
+        /// How long it is valid.
+        #[arg(long, value_name = "DAYS", default_value_t = 3650, value_parser = clap::value_parser!(u32).range(1..=36500))]
+        days: u32,
+    },
+    /// Make key and certificate of hosts: NAME.key and NAME.pem.
+    Issue {
+        #[command(flatten)]
+        place: KeysArgs,
+        /// Hosts of ring.toml.
+        #[arg(value_name = "NAME", required_unless_present = "all")]
+        names: Vec<String>,
+        /// All hosts of ring.toml.
+        #[arg(long, conflicts_with = "names")]
+        all: bool,
+        /// How long they are valid.
+        #[arg(long, value_name = "DAYS", default_value_t = 365, value_parser = clap::value_parser!(u32).range(1..=36500))]
+        days: u32,
+        /// Put them in the place of those that are there.
+        #[arg(long)]
+        replace: bool,
+    },
+    /// Show which keys are here, until when they are valid, and what is wrong with them.
+    ///
+    /// Exit code 1: something is, or keys of a host are not here.
+    Check {
+        #[command(flatten)]
+        place: KeysArgs,
+        /// Only this host need have its keys here.
+        #[arg(short, long, value_name = "NAME")]
+        name: Option<String>,
+    },
+    /// Begin to change the CA: make a new one, beside the old one in ca.pem.
+    AddCa {
+        #[command(flatten)]
+        place: KeysArgs,
+        /// How long it is valid.
+        #[arg(long, value_name = "DAYS", default_value_t = 3650, value_parser = clap::value_parser!(u32).range(1..=36500))]
+        days: u32,
+    },
+    /// End the change of the CA: the newest alone stays in ca.pem.
+    DropCa {
+        #[command(flatten)]
+        place: KeysArgs,
+    },
+}
+
+/// Where the keys are.
+#[derive(clap::Args, Debug)]
+pub(crate) struct KeysArgs {
+    /// The ring's file [default: ring.toml here, else /etc/zog/ring.toml]
+    #[arg(short, long, value_name = "FILE", env = ringfile::place::VARIABLE)]
+    pub(crate) config: Option<PathBuf>,
+    /// The directory of the keys [default: keys, beside ring.toml]
+    #[arg(long, value_name = "DIR", env = "ZOG_KEYS")]
+    pub(crate) keys: Option<PathBuf>,
 }
 
 /// How much is told on standard error.

@@ -2,6 +2,7 @@
 
 use crate::bucket::Bucket;
 use crate::rt::Async;
+use crate::tls::{Layer, News};
 use pzog::HostIndex;
 use std::io::{self, ErrorKind, IoSlice};
 use std::mem;
@@ -44,6 +45,8 @@ pub(crate) enum Phase {
 /// A connection and what waits on it.
 pub(crate) struct Connection {
     socket: Async<TcpStream>,
+    /// Where links are protected; boxed, since clients have none.
+    tls: Option<Box<Layer>>,
     /// Who is at the other end.
     pub(crate) kind: Kind,
     /// The other end.
@@ -77,6 +80,7 @@ impl Connection {
     pub(crate) fn new(socket: Async<TcpStream>, kind: Kind, address: SocketAddr) -> Connection {
         Connection {
             socket,
+            tls: None,
             kind,
             address,
             phase: Phase::Open,
@@ -92,6 +96,17 @@ impl Connection {
             written: 0,
             waker: None,
         }
+    }
+
+    /// Has all that is read and written from now on go through TLS.
+    pub(crate) fn protect(&mut self, mut layer: Layer) {
+        layer.put(&mut self.out);
+        self.tls = Some(Box::new(layer));
+    }
+
+    /// What has come of the other end's proof, once.
+    pub(crate) fn take_news(&mut self) -> Option<News> {
+        self.tls.as_mut()?.take_news()
     }
 
     /// Remembers the task to wake.
@@ -116,7 +131,7 @@ impl Connection {
 
     /// One read of what is there now. `None`: nothing is, or the connection has ended.
     pub(crate) fn read(&mut self, buffer: &mut [u8]) -> Option<usize> {
-        match self.socket.read_now(buffer) {
+        match self.read_through(buffer) {
             Ok(0) if self.kind == Kind::Client && self.phase == Phase::Open => self.phase = Phase::Finished,
             Ok(0) => self.phase = Phase::Ended,
             Ok(n) => return Some(n),
@@ -126,20 +141,39 @@ impl Connection {
         None
     }
 
+    /// What is only thrown away need not be decrypted.
+    fn read_through(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let Some(tls) = self.tls.as_mut().filter(|_| self.phase == Phase::Open) else {
+            return self.socket.read_now(buffer);
+        };
+        let read = tls.read(&self.socket, buffer, &mut self.out);
+        self.write_out();
+        read
+    }
+
     /// Waits until there is something to read.
     pub(crate) fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        self.socket.poll_readable(cx)
+        if self.holds_something() { Poll::Ready(()) } else { self.socket.poll_readable(cx) }
     }
 
     /// Whether there is still something to read, as far as is known.
     pub(crate) fn is_readable(&self) -> bool {
-        self.socket.is_readable()
+        self.holds_something() || self.socket.is_readable()
+    }
+
+    /// Whether something was decrypted that is still to be read.
+    fn holds_something(&self) -> bool {
+        self.phase == Phase::Open && self.tls.as_ref().is_some_and(|tls| tls.is_readable())
     }
 
     /// Writes now what can be written now; the rest goes to the out-buffer. The order is kept.
     pub(crate) fn send(&mut self, mut parts: &mut [IoSlice<'_>]) {
         if matches!(self.phase, Phase::Draining | Phase::Ended) {
             return;
+        }
+        if let Some(tls) = &mut self.tls {
+            tls.encrypt(parts, &mut self.out);
+            return self.write_out();
         }
         while self.out.is_empty() && !parts.is_empty() {
             match self.socket.write_vectored_now(parts) {
@@ -162,24 +196,42 @@ impl Connection {
 
     /// Writes the out-buffer as the other end takes it.
     pub(crate) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        while !self.write_now() {
+            ready!(self.socket.poll_writable(cx));
+        }
+        Poll::Ready(())
+    }
+
+    /// Writes of the out-buffer what can be written now; its task writes the rest.
+    fn write_out(&mut self) {
+        if !self.write_now() {
+            self.wake();
+        }
+    }
+
+    /// Whether the out-buffer is empty then.
+    fn write_now(&mut self) -> bool {
         while self.written < self.out.len() {
             match self.socket.write_now(&self.out[self.written..]) {
                 Ok(n) => self.written += n,
                 Err(e) if e.kind() == ErrorKind::Interrupted => {}
-                Err(e) if e.kind() == ErrorKind::WouldBlock => ready!(self.socket.poll_writable(cx)),
+                Err(e) if e.kind() == ErrorKind::WouldBlock => return false,
                 Err(_) => self.end(),
             }
         }
         self.written = 0;
         self.out.clear();
         self.out.shrink_to(OUT_KEPT);
-        Poll::Ready(())
+        true
     }
 
     /// Begins to close: what was sent is still written.
     pub(crate) fn close(&mut self) {
         if matches!(self.phase, Phase::Open | Phase::Finished) {
             self.phase = Phase::Closing;
+            if let Some(tls) = &mut self.tls {
+                tls.close(&mut self.out);
+            }
             self.wake();
         }
     }

@@ -17,6 +17,7 @@ use crate::held::Held;
 use crate::journal::{self, Journal};
 use crate::reports::Reports;
 use crate::rt::{self, Async};
+use crate::tls::{self, Tls};
 use crate::tokens::{self, Tokens};
 use crate::{gather, half_open, halt, rotate, serve, sync};
 use pzog::limits::{LINE_MAX, READS_IN_SEGMENT};
@@ -67,6 +68,8 @@ pub(crate) struct Daemon {
     pub(crate) reports: Reports,
     pub(crate) dialer: Dialer,
     pub(crate) alarm: Alarm,
+    /// What links are protected with, if they are.
+    pub(crate) tls: Option<Rc<Tls>>,
     /// Whether the node has reached its orderly end.
     pub(crate) is_stopped: bool,
     /// Whether the journal or access.log has failed: the node is not asked any more, see [`crate::failure`].
@@ -113,6 +116,7 @@ impl Daemon {
                 reports: Reports::new(error_log, &file.ring(), me),
                 dialer: Dialer::new(file),
                 alarm: Alarm::default(),
+                tls: None,
                 is_stopped: false,
                 has_failed: false,
                 failing: Vec::new(),
@@ -165,7 +169,9 @@ impl Daemon {
         if let Err(e) = set {
             log::debug!("{address}: cannot set options of TCP: {e}");
         }
-        let conn = self.connections.insert(Connection::new(socket, kind, address));
+        let mut connection = Connection::new(socket, kind, address);
+        self.protect(&mut connection);
+        let conn = self.connections.insert(connection);
         if let Some(shared) = self.shared() {
             rt::spawn(serve::serve(shared, conn));
         }
@@ -175,6 +181,15 @@ impl Daemon {
             Kind::Peer(Some(host)) => Input::PeerDialed { conn, host },
         });
         conn
+    }
+
+    /// A connection that ought to be protected and cannot be is over.
+    fn protect(&mut self, connection: &mut Connection) {
+        if let Some(Err(why)) = self.tls.as_ref().map(|tls| tls.protect(connection)) {
+            connection.end();
+            let utc_seconds = self.clock.now().utc_seconds;
+            self.reports.connection(utc_seconds, Severity::Error, connection, &why);
+        }
     }
 
     /// Whether this connection may be read now; if not, its task is woken when it may.
@@ -210,20 +225,29 @@ impl Daemon {
                 Kind::Client => self.read_max.min(self.door.client_read_max(connection.is_suspect)),
                 Kind::Peer(_) => self.read_max,
             };
-            if let Some(read) = connection.read(&mut buffer[kept..][..max]) {
-                let (kind, is_trusted) = (connection.kind, connection.is_trusted);
+            let read = connection.read(&mut buffer[kept..][..max]);
+            let (kind, phase, is_trusted) = (connection.kind, connection.phase, connection.is_trusted);
+            if let Some(news) = connection.take_news() {
+                tls::tell(self, conn, &news);
+            }
+            if let Some(read) = read {
                 let bytes = &mut buffer[..kept + read];
                 if is_trusted {
                     self.lines(conn, kind, bytes);
                 } else if let Some(begin) = tokens::check(self, conn, bytes) {
                     self.lines(conn, kind, &mut bytes[begin..]);
                 }
-            } else if connection.phase == Phase::Finished {
-                let rest = connection.take_tail();
-                self.turn(Input::ClientFinished { conn, rest: &rest });
+            } else if phase == Phase::Finished {
+                self.finished(conn);
             }
         }
         self.read_buffer = buffer;
+    }
+
+    /// A client has shut its end.
+    fn finished(&mut self, conn: ConnId) {
+        let rest = self.connections.get_mut(conn).map(Connection::take_tail).unwrap_or_default();
+        self.turn(Input::ClientFinished { conn, rest: &rest });
     }
 
     fn lines(&mut self, conn: ConnId, kind: Kind, bytes: &mut [u8]) {

@@ -9,7 +9,7 @@ use pzog::Severity;
 use ringfile::RingFile;
 use std::cell::RefCell;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 /// Where the ring comes from.
@@ -26,6 +26,11 @@ impl Origin {
     pub(crate) fn load(&self) -> Result<RingFile, ringfile::Error> {
         let file = RingFile::load(&self.path)?;
         Ok(if self.local { file.local() } else { file })
+    }
+
+    /// The directory of keys: the one that is given, else `keys` beside ring.toml.
+    pub(crate) fn keys(&self, given: Option<&Path>) -> PathBuf {
+        given.map_or_else(|| self.path.with_file_name("keys"), Path::to_owned)
     }
 }
 
@@ -51,6 +56,9 @@ fn reload(daemon: &mut Daemon, origin: &Origin, running: &mut RingFile) {
     let error = daemon.reports.log.reopen();
     report_reopened(daemon, utc_seconds, "access.log", access);
     report_reopened(daemon, utc_seconds, "error.log", error);
+    if let Some(tls) = daemon.tls.clone() {
+        tls.reload(daemon);
+    }
     let loaded = origin.load().map_err(|e| e.to_string());
     match loaded.and_then(|file| Ok((Tokens::load(&file.access)?, file))) {
         Ok((tokens, file)) => apply(daemon, utc_seconds, &file, tokens, running),
@@ -84,8 +92,8 @@ fn apply(
     running.log.clone_from(&file.log);
     running.access.clone_from(&file.access);
     running.keep_free = file.keep_free;
-    if file.hosts != running.hosts || file.scheme != running.scheme {
-        let text = "RELOAD took the settings; the hosts or the scheme of the ring have changed, too, \
+    if file.hosts != running.hosts || file.scheme != running.scheme || file.tls != running.tls {
+        let text = "RELOAD took the settings; the hosts, the scheme or tls have changed, too, \
                     which needs a restart of every daemon";
         daemon.reports.node(utc_seconds, Severity::Warning, text);
     } else {

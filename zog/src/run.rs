@@ -12,6 +12,7 @@ use crate::journal::{self, Found, Journal};
 use crate::reload::{self, Origin, Running};
 use crate::rt::{self, Async, Task, Timer};
 use crate::signals::Signals;
+use crate::tls::{self, Files, Hosts, Tls};
 use crate::tokens::Tokens;
 use crate::{alarm, descriptors, failure, listener, notify, rotate, state_dir, stop};
 use flexi_logger::{LogSpecification, Logger, LoggerHandle};
@@ -47,8 +48,29 @@ pub(crate) fn run(args: &RunArgs) -> Result<Exit, Failed> {
     let dirs = directories(args, &file.hosts[me].name);
     let _lock = state_dir::lock(&dirs.state)?;
     state_dir::create(&dirs.logs, "--log-dir")?;
-    rt::run(live(origin, file, HostIndex(me as u8), dirs))?;
+    let tls = protection(args, &origin, &file, me)?;
+    rt::run(live(origin, file, HostIndex(me as u8), dirs, tls))?;
     Ok(Exit::Success)
+}
+
+/// The keys of this host, where links are protected; else that they are not, where that matters.
+fn protection(
+    args: &RunArgs,
+    origin: &Origin,
+    file: &RingFile,
+    me: usize,
+) -> Result<Option<Rc<Tls>>, Failed> {
+    if file.tls == ringfile::Tls::Off {
+        if check::is_exposed(file) {
+            log::warn!("{}", check::UNPROTECTED);
+        }
+        return Ok(None);
+    }
+    let files = Files::of(&origin.keys(args.keys.as_deref()));
+    let hosts = Hosts { names: file.hosts.iter().map(|h| h.name.clone()).collect(), me };
+    let loaded = Tls::load(files, hosts);
+    let failed = |why| Failed::new(Exit::Config, format!("{why}; `zog keys check` shows all keys"));
+    loaded.map(|tls| Some(Rc::new(tls))).map_err(failed)
 }
 
 /// What is told on standard error.
@@ -78,7 +100,13 @@ fn directories(args: &RunArgs, name: &str) -> Directories {
 }
 
 /// Lives until a signal ends it: one life after the other, should the journal fail.
-async fn live(origin: Origin, file: RingFile, me: HostIndex, dirs: Directories) -> Result<(), Failed> {
+async fn live(
+    origin: Origin,
+    file: RingFile,
+    me: HostIndex,
+    dirs: Directories,
+    tls: Option<Rc<Tls>>,
+) -> Result<(), Failed> {
     let signal = |e| Failed::new(Exit::Io, format!("cannot wait for signals: {e}"));
     let stop_signals = Signals::stop().map_err(signal)?;
     // From here on: a SIGHUP that comes while the journal is read must not end the daemon.
@@ -90,7 +118,7 @@ async fn live(origin: Origin, file: RingFile, me: HostIndex, dirs: Directories) 
     loop {
         // A port that is taken, or a disk, is waited for, but not against the will of whoever stops us.
         let file = running.borrow().clone();
-        let begun = async { begin(&file, me, &dirs, !is_first).await.map(Some) };
+        let begun = async { begin(&file, me, &dirs, &tls, !is_first).await.map(Some) };
         let stopped = async { stop_signals.next().await.map(|()| None).map_err(signal) };
         match future::or(begun, stopped).await {
             Ok(None) => return Ok(()),
@@ -137,7 +165,13 @@ enum End {
 }
 
 /// Opens the ports, reads the journal, and sets the daemon going.
-async fn begin(file: &RingFile, me: HostIndex, dirs: &Directories, is_doubted: bool) -> Result<Life, Failed> {
+async fn begin(
+    file: &RingFile,
+    me: HostIndex,
+    dirs: &Directories,
+    tls: &Option<Rc<Tls>>,
+    is_doubted: bool,
+) -> Result<Life, Failed> {
     let (ring, clients) = open_ports(&file.hosts[me.index()]).await?;
     let address = |port: &Async<TcpListener>| {
         let failed = |e| Failed::new(Exit::Io, format!("cannot tell what a port listens on: {e}"));
@@ -145,11 +179,22 @@ async fn begin(file: &RingFile, me: HostIndex, dirs: &Directories, is_doubted: b
     };
     let addresses = [address(&ring)?, address(&clients)?];
     let daemon = assemble(file, me, dirs, addresses[0].ip(), is_doubted).await?;
+    protect(&mut daemon.borrow_mut(), file, tls);
     let listeners = vec![
         rt::spawn(listener::accept(daemon.clone(), ring, Kind::Peer(None))),
         rt::spawn(listener::accept(daemon.clone(), clients, Kind::Client)),
     ];
     Ok(Life { daemon, listeners, addresses })
+}
+
+/// From the first connection on.
+fn protect(daemon: &mut Daemon, file: &RingFile, tls: &Option<Rc<Tls>>) {
+    daemon.tls.clone_from(tls);
+    match tls {
+        Some(tls) => tls::warn_of_expiry(tls, daemon),
+        None if check::is_exposed(file) => daemon.tell(Severity::Warning, check::UNPROTECTED),
+        None => {}
+    }
 }
 
 impl Life {
@@ -190,6 +235,8 @@ impl Life {
                 running.clone(),
             )),
         ];
+        let tls = daemon.borrow().tls.clone();
+        tasks.extend(tls.map(|tls| rt::spawn(tls::watch(daemon.clone(), tls))));
         let stopped = async { stop_signals.next().await.map(|()| End::Stopped).map_err(signal) };
         let failed = async {
             failure::failed(daemon.clone()).await;

@@ -5,7 +5,7 @@ use crate::network::Port;
 use crate::world::World;
 use goldenscript::Context;
 use pzog::time::Duration;
-use pzog::{Connect, Input, Level, Ring, Scheme, Settings};
+use pzog::{Connect, HostIndex, Input, Level, Ring, Scheme, Settings};
 use std::error::Error;
 use std::path::Path;
 
@@ -38,6 +38,8 @@ enum Command {
     Client { name: String, host: String },
     /// `peer eve MV`: somebody connects to the ring port.
     Peer { name: String, host: String },
+    /// `prove eve PA`: an outsider shows a certificate that names this host; without one: a bad certificate.
+    Prove { name: String, host: Option<String> },
     /// `say alice "MSG hello" QUIT`: these lines, all at once.
     Say(Vec<String>),
     /// `messages alice 1000 each`: so many `MSG <word> <n>` at once.
@@ -137,6 +139,12 @@ impl Runner {
         Ok(())
     }
 
+    fn prove(&mut self, name: &str, host: Option<&str>) -> Done {
+        let proved = host.map(|host| self.host(host)).transpose()?.map(|host| HostIndex(host as u8));
+        self.world.prove(name, proved).then_some(()).ok_or("nobody of that name")?;
+        Ok(())
+    }
+
     fn hold(&mut self, from: &str, to: &str, held: bool) -> Done {
         let way = (self.host(from)?, self.host(to)?);
         if held {
@@ -196,6 +204,7 @@ impl Runner {
             Command::Vanish(names) => self.each(names, World::lose_power)?,
             Command::Client { name, host } => self.connect(name, host, Port::Clients)?,
             Command::Peer { name, host } => self.connect(name, host, Port::Ring)?,
+            Command::Prove { name, host } => self.prove(name, host.as_deref())?,
             Command::Say(words) => {
                 let lines: String = words[1..].iter().map(|line| format!("{line}\r\n")).collect();
                 self.say(&words[0], lines.as_bytes())?;

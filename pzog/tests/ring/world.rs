@@ -7,7 +7,7 @@ use crate::network::{Connection, Party, Port, Step};
 use crate::outsider::Outsider;
 use pzog::limits::LINE_MAX;
 use pzog::time::Duration;
-use pzog::{Identity, Input, Node, Ring, Scheme, Settings, Time};
+use pzog::{HostIndex, Identity, Input, Node, Ring, Scheme, Settings, Time};
 use rand::RngExt as _;
 use rand::rngs::SmallRng;
 use std::collections::{BTreeMap, BTreeSet};
@@ -158,6 +158,18 @@ impl World {
             Port::Clients => Input::ClientConnected { conn },
         };
         self.give(host, input);
+    }
+
+    /// An outsider proves to be this host, or nothing; `false` where it has no connection.
+    pub(crate) fn prove(&mut self, outsider: &str, host: Option<HostIndex>) -> bool {
+        let Some((connection, side)) = self.connection_of(outsider) else { return false };
+        let Party::Host(to, conn) = self.connections[connection].ends[1 - side] else { return false };
+        let why = "its certificate is expired";
+        self.give(
+            to,
+            host.map_or(Input::PeerUnproved { conn, why }, |host| Input::PeerProved { conn, host }),
+        );
+        true
     }
 
     /// An outsider says something; `false` where it has no connection.
