@@ -41,7 +41,7 @@ fn silent_connections_do_not_hold_the_ring_port() {
     // The daemon takes them in their order, and this one last.
     let mut peer = ring.peer(0);
     let answer = peer.ask(&hello(&ring, "B"));
-    assert!(answer.starts_with("OK org.xlattice.pzog/2.0 B A "), "{answer}");
+    assert!(answer.starts_with("OK org.xlattice.pzog/2.") && answer.contains(" B A "), "{answer}");
     let held = established_on(&[ring.ring_address(0).port()]);
     assert!(held <= 7, "besides the one that said HELLO {held} are held, two for each host were to be");
     assert!(silent.iter().take(30).all(|s| is_closed_within(s, Duration::from_secs(1))));
