@@ -16,7 +16,7 @@ pub(crate) struct Answers {
     queue: VecDeque<Answer>,
     /// Bytes of the texts in it.
     queued_bytes: usize,
-    /// Bytes of facts that were told in this turn.
+    /// Bytes of facts and refusals that were told in this turn.
     told_bytes: usize,
     /// The last search.
     searches: u32,
@@ -122,16 +122,16 @@ impl Node {
         }
     }
 
-    /// Answers with facts, which are many bytes for a few.
-    pub(crate) fn answer_facts(
+    /// Answers with facts or a refusal, which are many bytes for a few.
+    pub(crate) fn answer_at_length(
         &mut self,
         conn: ConnId,
         client: &mut Client,
-        facts: &[u8],
+        text: &[u8],
         out: &mut Outputs,
     ) {
-        client.answers.told_bytes += facts.len();
-        self.answer(conn, client, facts, out);
+        client.answers.told_bytes += text.len();
+        self.answer(conn, client, text, out);
     }
 
     /// Answers `OK` once a message that was just logged has reached its level.

@@ -24,6 +24,8 @@ pub(crate) struct Client {
     pub(crate) is_waiting: bool,
     /// When its last whole line came.
     last_line: Time,
+    /// Anything came.
+    has_spoken: bool,
     lines: LineReader,
     /// Nothing more is read; it is closed once it has its answers.
     pub(crate) ending: bool,
@@ -51,6 +53,7 @@ impl Node {
             answers: Answers::default(),
             is_waiting: false,
             last_line: now,
+            has_spoken: false,
             lines: LineReader::default(),
             ending: refusal.is_some(),
         };
@@ -89,6 +92,7 @@ impl Node {
         let Some(mut client) = self.clients.take(conn) else { return bytes.len() };
         let mut at = 0;
         client.answers.begin_turn();
+        client.has_spoken |= !bytes.is_empty();
         while !client.ending {
             let Some((line, refusal)) = client.lines.next(bytes, &mut at) else { break };
             let line = &bytes[line.range()];
@@ -117,6 +121,10 @@ impl Node {
             Some(ClientLine::Hello(rest)) => self.client_hello(conn, client, rest, out),
             Some(ClientLine::KeepAlive) => {
                 self.answer(conn, client, b"ACK\r\n", out);
+                Ok(())
+            }
+            Some(ClientLine::Auth) => {
+                self.answer(conn, client, b"OK\r\n", out);
                 Ok(())
             }
             Some(ClientLine::Status) => {
@@ -349,7 +357,7 @@ impl Node {
             out.report_refused(Source::Conn(conn), refusal, line);
         }
         let text = alloc::format!("ERR {} {refusal}\r\n", refusal.code());
-        self.answer(conn, client, text.as_bytes(), out);
+        self.answer_at_length(conn, client, text.as_bytes(), out);
         if refusal.code() == 300 {
             self.end_client(conn, client, out);
         }
@@ -396,11 +404,15 @@ impl Node {
     }
 
     pub(crate) fn close_clients_idle_since(&mut self, now: Time, out: &mut Outputs) {
-        let idle = self.settings.client_idle;
-        let is_idle = |c: &Client| !c.ending && c.answers.is_empty() && now - c.last_line >= idle;
-        let conns: alloc::vec::Vec<ConnId> =
-            self.clients.iter().filter(|(_, c)| is_idle(c)).map(|(conn, _)| conn).collect();
-        conns.into_iter().for_each(|conn| self.dismiss(conn, Refusal::Idle, out));
+        let (idle, silent) = (self.settings.client_idle, self.settings.first_byte);
+        let why = |c: &Client| match now - c.last_line {
+            _ if c.ending || !c.answers.is_empty() => None,
+            since if !c.has_spoken && since >= silent => Some(Refusal::Silent),
+            since => (since >= idle).then_some(Refusal::Idle),
+        };
+        let conns: alloc::vec::Vec<_> =
+            self.clients.iter().filter_map(|(conn, c)| Some((conn, why(c)?))).collect();
+        conns.into_iter().for_each(|(conn, why)| self.dismiss(conn, why, out));
     }
 }
 

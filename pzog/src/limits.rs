@@ -51,8 +51,9 @@ pub const HANDSHAKE: Duration = Duration::from_secs(5);
 /// A link in question answers a `KEEPALIVE` within this time or gives way to the newcomer.
 pub const PROBE: Duration = Duration::from_secs(1);
 
-/// Connections to the ring port that have not said `HELLO` yet; one more is closed at once.
-pub const HANDSHAKES_MAX: usize = 32;
+/// Connections to the ring port that have not said `HELLO` yet; one more is closed at once. All other hosts of the largest
+/// ring may begin two at one time; how many may come from one address is the driver's to bound.
+pub const HANDSHAKES_MAX: usize = 2 * HOSTS_MAX;
 
 /// A version 1 peer that says nothing for so long is closed (seed: a keep-alive at least every 300 s) …
 pub const VERSION_1_SILENCE: Duration = Duration::from_secs(300);
@@ -141,8 +142,8 @@ pub const NAMED_MAX: usize = 8;
 /// sends faster than it may and is closed with `ERR 300`.
 pub const ANSWERS_MAX: usize = 16_384;
 
-/// Bytes of one client's answers that wait behind one that waits, and of the facts (`STATUS`, `WHO`) that it is told in
-/// one turn; whoever asks for more is closed with `ERR 300`. What is asked in a few bytes is told in many.
+/// Bytes of one client's answers that wait behind one that waits, and of the facts (`STATUS`, `WHO`) and refusals that it
+/// is told in one turn; whoever asks for more is closed with `ERR 300`. What is asked in a few bytes is told in many.
 pub const ANSWER_BYTES_MAX: usize = 1 << 20;
 
 /// Searches for a text in the journal at one time.

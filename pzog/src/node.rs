@@ -17,7 +17,7 @@ use crate::slots::Slots;
 use crate::status::Find;
 use crate::stream::{Stream, Streams};
 use crate::sums::Sums;
-use crate::time::{Now, Stamp, Time};
+use crate::time::{Duration, Now, Stamp, Time};
 use crate::upkeep::Settling;
 use crate::view::{Histogram, Sample};
 use crate::wire::StreamName;
@@ -392,7 +392,7 @@ impl Node {
     /// New settings hold at once, also for what was due by the old ones.
     fn reconfigure(&mut self, now: Time, settings: Settings) {
         self.settings = settings;
-        self.idle_at = self.idle_at.map(|at| at.min(now + settings.client_idle / 8));
+        self.idle_at = self.idle_at.map(|at| at.min(now + self.idle_pause()));
         self.overdue_at = self.overdue_at.map(|_| now);
         self.hurry_links(now);
     }
@@ -435,12 +435,18 @@ impl Node {
         if self.idle_at.is_none_or(|at| at > now) {
             return;
         }
-        self.idle_at = (self.clients.len() > 0).then(|| now + self.settings.client_idle / 8);
+        self.idle_at = (self.clients.len() > 0).then(|| now + self.idle_pause());
         self.close_clients_idle_since(now, out);
     }
 
     /// Watches for idle clients from now on, if nobody does.
     pub(crate) fn watch_idle(&mut self, now: Time) {
-        self.idle_at.get_or_insert(now + self.settings.client_idle / 8);
+        let at = now + self.idle_pause();
+        self.idle_at.get_or_insert(at);
+    }
+
+    /// How often idle clients are looked for.
+    fn idle_pause(&self) -> Duration {
+        self.settings.client_idle.min(self.settings.first_byte) / 8
     }
 }

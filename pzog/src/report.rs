@@ -47,6 +47,8 @@ pub enum Refusal {
     Stopping,
     /// The client sent no whole line for too long.
     Idle,
+    /// The client has sent nothing at all since it came.
+    Silent,
     /// Another connection has taken over the session.
     Replaced,
     /// A message of a host that is not in the ring.
@@ -66,7 +68,7 @@ impl Refusal {
         match self {
             Refusal::SessionsFull | Refusal::ClientsFull | Refusal::Stopping | Refusal::JournalFull => 300,
             Refusal::TooManySearches | Refusal::StreamsFull => 300,
-            Refusal::Idle | Refusal::Replaced | Refusal::TooManyUnanswered => 300,
+            Refusal::Idle | Refusal::Silent | Refusal::Replaced | Refusal::TooManyUnanswered => 300,
             Refusal::BareLf | Refusal::Unterminated | Refusal::UnknownVerb | Refusal::BadHello => 400,
             Refusal::Malformed | Refusal::BadTime | Refusal::UnknownOrigin | Refusal::NotForUs => 400,
             Refusal::NotAsked => 403,
@@ -107,6 +109,7 @@ impl Refusal {
             Refusal::TooManyUnanswered => "unanswered",
             Refusal::ClientsFull => "clients_full",
             Refusal::Stopping => "stopping",
+            Refusal::Silent => "silent",
             Refusal::Idle => "idle",
             Refusal::Replaced => "replaced",
             Refusal::UnknownOrigin => "unknown_origin",
@@ -140,6 +143,7 @@ impl fmt::Display for Refusal {
             Refusal::ClientsFull => f.write_str("too many clients"),
             Refusal::Stopping => f.write_str("stopping"),
             Refusal::Idle => f.write_str("no line for too long"),
+            Refusal::Silent => f.write_str("nothing said for too long"),
             Refusal::Replaced => f.write_str("a newer connection uses this session"),
             Refusal::UnknownOrigin => f.write_str("message of a host that is not in this ring"),
             Refusal::NotAsked => {

@@ -64,6 +64,8 @@ pub struct Settings {
     pub peer_silence: Duration,
     /// A client that sends no whole line for so long is closed.
     pub client_idle: Duration,
+    /// A client that has sent nothing at all for so long is closed.
+    pub first_byte: Duration,
     /// The first pause before a host is dialled again; doubled each time, with jitter …
     pub redial_min: Duration,
     /// … up to this.
@@ -95,6 +97,7 @@ impl Default for Settings {
             keepalive: Duration::from_secs(5),
             peer_silence: Duration::from_secs(15),
             client_idle: Duration::from_secs(300),
+            first_byte: Duration::from_secs(60),
             redial_min: Duration::from_secs(1),
             redial_max: Duration::from_secs(5),
             clients_max: 16_384,

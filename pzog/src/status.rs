@@ -66,7 +66,7 @@ impl Node {
         let mut lines = Vec::new();
         self.put_status(now, &mut Text(&mut lines));
         lines.extend_from_slice(b"OK\r\n");
-        self.answer_facts(conn, client, &lines, out);
+        self.answer_at_length(conn, client, &lines, out);
     }
 
     fn put_status(&self, now: Now, to: &mut Text<'_>) {
@@ -167,7 +167,7 @@ impl Node {
             };
         }
         lines.extend_from_slice(b"OK\r\n");
-        self.answer_facts(conn, client, &lines, out);
+        self.answer_at_length(conn, client, &lines, out);
         Ok(())
     }
 

@@ -64,6 +64,8 @@ pub(crate) enum ClientLine<'a> {
     Wrapped(u8, &'a [u8]),
     /// `HELLO <session> [next=<n>] [ack=<level>]`
     Hello(&'a [u8]),
+    /// `AUTH <token>`, where the driver asks for none.
+    Auth,
     /// `KEEPALIVE`
     KeepAlive,
     /// `STATUS`
@@ -90,6 +92,9 @@ impl ClientLine<'_> {
         }
         if let Some(rest) = after_verb(line, b"HELLO ") {
             return Some(ClientLine::Hello(rest));
+        }
+        if after_verb(line, b"AUTH ").is_some() {
+            return Some(ClientLine::Auth);
         }
         if let Some(id) = after_verb(line, b"WHO ") {
             return Some(ClientLine::Who(id));

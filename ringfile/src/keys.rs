@@ -1,5 +1,6 @@
 //! What each key of ring.toml means, and how keys depend on each other.
 
+use crate::access::Access;
 use crate::error::Fault;
 use crate::section::{Faults, Section};
 use crate::value::{self, Wrong};
@@ -31,7 +32,9 @@ pub(crate) fn ring_file(text: &str) -> Result<RingFile, Vec<Fault>> {
     let mut scheme = Scheme::default();
     let schemes = [Scheme::Receiver, Scheme::Origin].map(|s| (s.word(), s));
     top.set("scheme", &mut scheme, &mut faults, |v| value::choice(&v, &schemes));
-    let settings = settings(&mut top, &mut faults);
+    let (mut access, mut keep_free) = (Access::default(), 0);
+    access.top(&mut top, &mut faults);
+    let settings = settings(&mut top, &mut access, &mut keep_free, &mut faults);
     let log = log(&mut top, &mut faults);
     let http = http(&mut top, &mut faults);
     if !faults.list.is_empty() {
@@ -40,7 +43,7 @@ pub(crate) fn ring_file(text: &str) -> Result<RingFile, Vec<Fault>> {
     let (retired, hosts): (Vec<Host>, Vec<Host>) = hosts.into_iter().partition(|h| h.is_retired);
     let names = |hosts: &[Host]| hosts.iter().map(|h| h.name.clone()).collect();
     match Ring::new(names(&hosts), scheme).and_then(|ring| ring.with_retired(names(&retired))) {
-        Ok(ring) => Ok(RingFile { hosts, scheme, settings, log, http, ring }),
+        Ok(ring) => Ok(RingFile { hosts, scheme, settings, log, http, access, keep_free, ring }),
         Err(error) => {
             faults.add(0, "host", Wrong::new(error.to_string(), HOSTS_RIGHT));
             Err(faults.list)
@@ -104,6 +107,7 @@ fn host(mut section: Section<'_>, before: &[Host], faults: &mut Faults<'_>) -> O
     section.set("client_port", &mut client_port, faults, |v| value::port(&v));
     let mut http_port = Some(HTTP_PORT);
     section.set("http_port", &mut http_port, faults, |v| value::port_or_none(&v));
+    let client_address = section.take("client_address", faults, value::address);
     let mut is_retired = false;
     section.set("retired", &mut is_retired, faults, |v| value::flag(&v));
     let (name, address) = (name?, address?);
@@ -120,8 +124,10 @@ fn host(mut section: Section<'_>, before: &[Host], faults: &mut Faults<'_>) -> O
         let wrong = format!("http_port is {port}, as another port of this host is");
         faults.add(address.offset, "host.http_port", Wrong::new(wrong, "give three different ports"));
     }
+    let client_address = client_address.map_or_else(|| address.value.clone(), |given| given.value);
+    let (name, host_address) = (name.value, address.value);
     let host =
-        Host { name: name.value, address: address.value, ring_port, client_port, http_port, is_retired };
+        Host { name, address: host_address, ring_port, client_address, client_port, http_port, is_retired };
     if let Some((port, other)) = shared_port(&host, before).filter(|_| !is_retired) {
         let wrong = format!("port {port} of {:?} belongs to {:?} already", host.address, other.name);
         let right = "give the host another address, or other ports with ring_port and client_port";
@@ -130,20 +136,28 @@ fn host(mut section: Section<'_>, before: &[Host], faults: &mut Faults<'_>) -> O
     Some(host)
 }
 
-/// A port of this host that one of the others has at the same address.
+/// A port of this host that one of the others at the same address has, for whatever purpose.
 fn shared_port<'h>(host: &Host, others: &'h [Host]) -> Option<(u16, &'h Host)> {
     let is_neighbour = |other: &&Host| !other.is_retired && same_address(&other.address, &host.address);
     let neighbours = others.iter().filter(is_neighbour);
+    let doors = |h: &'_ Host| [(h.address.clone(), h.ring_port), (h.client_address.clone(), h.client_port)];
     let shared = |other: &Host| {
-        [host.ring_port, host.client_port]
-            .into_iter()
-            .find(|p| [other.ring_port, other.client_port].contains(p))
+        let theirs = doors(other);
+        let is_theirs = |(address, port): &(String, u16)| {
+            theirs.iter().any(|(a, p)| p == port && same_address(a, address))
+        };
+        doors(host).into_iter().find(is_theirs).map(|(_, port)| port)
     };
     neighbours.filter_map(|other| Some((shared(other)?, other))).next()
 }
 
-/// The settings of the node: those at the top, and `[limits]`.
-fn settings(top: &mut Section<'_>, faults: &mut Faults<'_>) -> Settings {
+/// The settings of the node: those at the top, `[journal]` and `[limits]`; with what else stands in these.
+fn settings(
+    top: &mut Section<'_>,
+    access: &mut Access,
+    keep_free: &mut u64,
+    faults: &mut Faults<'_>,
+) -> Settings {
     let mut settings = Settings::default();
     let levels = Level::LADDER.map(|level| (level.word(), level));
     top.set("ack", &mut settings.ack, faults, |v| value::choice(&v, &levels));
@@ -152,7 +166,7 @@ fn settings(top: &mut Section<'_>, faults: &mut Faults<'_>) -> Settings {
     top.set("client_idle", &mut settings.client_idle, faults, |v| value::duration(&v));
     silence(top, &mut settings, faults);
     redial(top, &mut settings, faults);
-    journal(top, &mut settings, faults);
+    journal(top, &mut settings, keep_free, faults);
     if let Some(mut limits) = top.section("limits", faults) {
         limits.set("ack_timeout", &mut settings.ack_timeout, faults, |v| value::duration(&v));
         let u32_max = u64::from(u32::MAX);
@@ -160,13 +174,18 @@ fn settings(top: &mut Section<'_>, faults: &mut Faults<'_>) -> Settings {
             value::count(&v, 1, u32_max).map(|n| n as u32)
         });
         limits.set("window", &mut settings.window_messages, faults, |v| value::count(&v, 1, u32_max));
+        limits.set("first_byte", &mut settings.first_byte, faults, |v| value::duration(&v));
+        access.limits(&mut limits, faults);
     }
     settings
 }
 
 /// `[journal]`
-fn journal(top: &mut Section<'_>, settings: &mut Settings, faults: &mut Faults<'_>) {
+fn journal(top: &mut Section<'_>, settings: &mut Settings, keep_free: &mut u64, faults: &mut Faults<'_>) {
     let Some(mut journal) = top.section("journal", faults) else { return };
+    journal.set("keep_free", keep_free, faults, |v| {
+        value::bytes(&v, 0, u64::MAX, "give a size, such as \"512MiB\", or 0 for none")
+    });
     let size = journal.take("size", faults, |v| {
         value::bytes(&v, JOURNAL_MIN, u64::MAX, "give 4MiB or more, such as \"1GiB\"")
     });

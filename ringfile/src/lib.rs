@@ -3,6 +3,7 @@
 //! [`RingFile::load`] gives either a file that is right in every respect, or an [`Error`] that names every fault
 //! with file, line, key and what would be right. Whoever holds a [`RingFile`] need not check anything again.
 
+mod access;
 mod error;
 mod keys;
 pub mod place;
@@ -11,6 +12,7 @@ pub mod size;
 mod text;
 mod value;
 
+pub use access::{Access, Peers};
 pub use error::Error;
 use pzog::{Ring, Scheme, Settings};
 use std::path::Path;
@@ -37,6 +39,10 @@ pub struct RingFile {
     pub log: LogSettings,
     /// Where each host listens for those who watch it.
     pub http: HttpListen,
+    /// Who may connect, and how much one of them may take.
+    pub access: Access,
+    /// Bytes that stay free on the disks of the journal and the logs: with fewer, no messages are taken.
+    pub keep_free: u64,
     ring: Ring,
 }
 
@@ -49,7 +55,9 @@ pub struct Host {
     pub address: String,
     /// Where the other hosts dial it.
     pub ring_port: u16,
-    /// Where clients dial it.
+    /// Where clients dial it: an address as the other one, which it is unless ring.toml names another.
+    pub client_address: String,
+    /// The port there.
     pub client_port: u16,
     /// Where it shows itself to those who watch it; none where it does not.
     pub http_port: Option<u16>,
@@ -126,6 +134,7 @@ impl RingFile {
     pub fn local(mut self) -> RingFile {
         for (host, step) in self.hosts.iter_mut().zip((0..).step_by(10)) {
             host.address = "127.0.0.1".to_owned();
+            host.client_address = "127.0.0.1".to_owned();
             host.ring_port = RING_PORT + step;
             host.client_port = CLIENT_PORT + step;
             host.http_port = host.http_port.map(|_| HTTP_PORT + step);
@@ -139,11 +148,15 @@ impl RingFile {
         self.ring.clone()
     }
 
-    /// The place in the ring of the host with this name, or else of the first one with this address.
+    /// The place in the ring of the host with this name, or else of the first one with this address, for peers or
+    /// for clients.
     #[must_use]
     pub fn find(&self, name_or_address: &str) -> Option<usize> {
         let named = self.hosts.iter().position(|h| h.name == name_or_address);
-        named.or_else(|| self.hosts.iter().position(|h| same_address(&h.address, name_or_address)))
+        let is_at = |h: &Host| {
+            same_address(&h.address, name_or_address) || same_address(&h.client_address, name_or_address)
+        };
+        named.or_else(|| self.hosts.iter().position(is_at))
     }
 }
 

@@ -20,16 +20,21 @@ pub(crate) const TABLES: [(&str, &[&str]); 6] = [
             "limits",
             "log",
             "peer_silence",
+            "peers",
             "redial_max",
             "redial_min",
             "scheme",
+            "tokens",
         ],
     ),
-    ("host", &["address", "client_port", "http_port", "name", "retired", "ring_port"]),
+    ("host", &["address", "client_address", "client_port", "http_port", "name", "retired", "ring_port"]),
     ("http", &["listen"]),
     ("log", &["compress", "keep", "rotate_age", "rotate_size"]),
-    ("journal", &["age", "segment", "size"]),
-    ("limits", &["ack_timeout", "clients", "window"]),
+    ("journal", &["age", "keep_free", "segment", "size"]),
+    (
+        "limits",
+        &["ack_timeout", "clients", "clients_per_address", "first_byte", "lines_per_second", "window"],
+    ),
 ];
 
 /// The faults found so far, and the text that gives them their lines.

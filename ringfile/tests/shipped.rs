@@ -1,7 +1,7 @@
 //! The ring.toml at the top of the tree: it is right, and it is the reference of all keys and defaults.
 
 use pzog::{Scheme, Settings};
-use ringfile::{Host, HttpListen, LogSettings, RingFile};
+use ringfile::{Access, Host, HttpListen, LogSettings, Peers, RingFile};
 use std::path::Path;
 
 const PATH: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../ring.toml");
@@ -13,6 +13,7 @@ fn the_lab_stands_in_ring_order() {
         name: name.to_owned(),
         address: format!("192.168.152.{last}"),
         ring_port: 55551,
+        client_address: format!("192.168.152.{last}"),
         client_port: 55552,
         http_port: Some(55550),
         is_retired: false,
@@ -63,6 +64,11 @@ fn its_comments_show_the_defaults() {
     let log = LogSettings { rotate_size: None, rotate_age: None, ..file.log };
     assert_eq!(log, LogSettings::default());
     assert_eq!(file.http, HttpListen::default());
+    let Access { peers, clients_per_address, .. } = file.access;
+    assert_eq!(peers, Peers::default());
+    let clients = file.settings.clients_max;
+    assert_eq!(clients_per_address, Some(Access::default().of_one_address(clients)));
+    assert_eq!(file.keep_free, 0);
 }
 
 #[test]
@@ -94,6 +100,13 @@ fn it_names_every_key() {
         "segment",
         "retired",
         "ack_timeout",
+        "client_address",
+        "peers",
+        "tokens",
+        "clients_per_address",
+        "lines_per_second",
+        "first_byte",
+        "keep_free",
     ] {
         let shown = shipped.lines().any(|line| strip(line).starts_with(&format!("{key} = ")));
         assert!(shown, "{key} is not shown in ring.toml");

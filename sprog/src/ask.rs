@@ -43,7 +43,11 @@ impl Asked {
     pub(crate) async fn dial(target: &Target, patience: Duration) -> Result<Asked, NoAnswer> {
         let dialled = rt::timeout(patience, Stream::dial(&target.address, target.port)).await;
         let stream = dialled.ok_or_else(|| silent(patience))?.map_err(|e| NoAnswer::Failed(e.to_string()))?;
-        Ok(Asked { stream, inbox: Inbox::new(), patience })
+        let mut asked = Asked { stream, inbox: Inbox::new(), patience };
+        if let Some(auth) = &target.auth {
+            asked.ask(auth.line()).await?;
+        }
+        Ok(asked)
     }
 
     /// Asks; the lines of the answer without their `+ `, harmless to a terminal.
@@ -103,7 +107,7 @@ impl Reply {
 
 /// Tells on standard error that a host gave no answer.
 pub(crate) fn warn(target: &Target, why: &NoAnswer) -> Result<(), Failure> {
-    let Target { name, address, port } = target;
+    let Target { name, address, port, .. } = target;
     writeln!(std::io::stderr(), "sprog: {name} ({address}, port {port}): {why}")
         .map_err(|e| Failure::new(Exit::Io, format!("standard error cannot be written: {e}")))
 }

@@ -96,6 +96,9 @@ pub(crate) struct HostArgs {
     /// Only the daemon on 127.0.0.1; without -c no ring.toml is needed
     #[arg(short = 'T', long, group = "choice")]
     pub(crate) testing: bool,
+    /// Where the hosts let in only who knows a token: the file whose first line it is
+    #[arg(long, value_name = "FILE", env = "SPROG_TOKEN_FILE")]
+    pub(crate) token_file: Option<PathBuf>,
     /// A host that gave no answer for so long is left for another one
     #[arg(long, value_name = "TIME", default_value = "5s", value_parser = positive_time)]
     pub(crate) timeout: Duration,

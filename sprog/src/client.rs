@@ -86,7 +86,7 @@ impl Client {
 
     /// A host as people know it: name and where it is.
     pub(crate) fn name(&self, host: usize) -> String {
-        let Target { name, address, port } = &self.targets[host];
+        let Target { name, address, port, .. } = &self.targets[host];
         format!("{name} ({address}, port {port})")
     }
 

@@ -81,10 +81,20 @@ async fn greet(client: &Client, lane: &Lane, host: usize) -> Result<(Stream, Inb
     let lost = |e: std::io::Error| End::Lost(e.to_string());
     let stream = Stream::dial(&target.address, target.port).await.map_err(lost)?;
     let hello = lane.session.borrow_mut().hello(client.ack);
-    stream.write(hello.as_bytes()).await.map_err(lost)?;
     let mut inbox = Inbox::new();
+    if let Some(auth) = &target.auth {
+        stream.write(format!("{}\r\n", auth.line()).as_bytes()).await.map_err(lost)?;
+        hear_ok(&stream, &mut inbox).await?;
+    }
+    stream.write(hello.as_bytes()).await.map_err(lost)?;
+    hear_ok(&stream, &mut inbox).await?;
+    Ok((stream, inbox))
+}
+
+/// Waits for the answer to the token, or to `HELLO`.
+async fn hear_ok(stream: &Stream, inbox: &mut Inbox) -> Result<(), End> {
     loop {
-        inbox.fill(&stream).await.map_err(End::Lost)?;
+        inbox.fill(stream).await.map_err(End::Lost)?;
         if let Some((line, end)) = inbox.line() {
             match Answer::parse(line) {
                 Some(Answer::Ok) => {}
@@ -99,7 +109,7 @@ async fn greet(client: &Client, lane: &Lane, host: usize) -> Result<(Stream, Inb
                 }
             }
             inbox.drop(end);
-            return Ok((stream, inbox));
+            return Ok(());
         }
     }
 }

@@ -2,6 +2,7 @@
 
 mod answer;
 mod ask;
+mod auth;
 mod bell;
 mod bench;
 mod cli;

@@ -1,5 +1,6 @@
 //! Which hosts there are to choose from, and which one is next.
 
+use crate::auth::Auth;
 use crate::cli::{HostArgs, RingArgs};
 use crate::exit::{Exit, Failure};
 use pzog::Settings;
@@ -18,10 +19,22 @@ pub(crate) struct Target {
     pub(crate) address: String,
     /// Its port for clients.
     pub(crate) port: u16,
+    /// What it is told first, if it asks for a token.
+    pub(crate) auth: Option<Auth>,
 }
 
 /// The hosts that the options leave to choose from, at least one, in ring order; and the settings of the ring.
 pub(crate) fn targets(args: &HostArgs) -> Result<(Vec<Target>, Settings), Failure> {
+    let (mut targets, settings) = untold_targets(args)?;
+    if let Some(file) = &args.token_file {
+        let auth = Auth::load(file)?;
+        targets.iter_mut().for_each(|target| target.auth = Some(auth.clone()));
+    }
+    Ok((targets, settings))
+}
+
+/// As [`targets`], without the token.
+fn untold_targets(args: &HostArgs) -> Result<(Vec<Target>, Settings), Failure> {
     let Some((path, file)) = ring_file(args)? else {
         return Ok((vec![this_machine(None)], Settings::default()));
     };
@@ -42,7 +55,9 @@ pub(crate) fn targets_to_send_to(args: &RingArgs) -> Result<(Vec<Target>, Settin
     let (mut targets, settings) = targets(&args.hosts)?;
     if let Some((_, file)) = args.failover.then(|| ring_file(&args.hosts)).transpose()?.flatten() {
         let first = file.hosts.iter().position(|host| host.name == targets[0].name).unwrap_or_default();
-        targets = file.hosts.iter().cycle().skip(first).take(file.hosts.len()).map(target_of).collect();
+        let auth = targets[0].auth.take();
+        let in_turn = file.hosts.iter().cycle().skip(first).take(file.hosts.len());
+        targets = in_turn.map(|host| Target { auth: auth.clone(), ..target_of(host) }).collect();
     }
     Ok((targets, settings))
 }
@@ -58,7 +73,8 @@ fn ring_file(args: &HostArgs) -> Result<Option<(PathBuf, RingFile)>, Failure> {
 }
 
 fn target_of(host: &ringfile::Host) -> Target {
-    Target { name: host.name.clone(), address: host.address.clone(), port: host.client_port }
+    let (name, address) = (host.name.clone(), host.client_address.clone());
+    Target { name, address, port: host.client_port, auth: None }
 }
 
 fn is_loopback(target: &Target) -> bool {
@@ -66,7 +82,10 @@ fn is_loopback(target: &Target) -> bool {
 }
 
 fn this_machine(entry: Option<Target>) -> Target {
-    let unnamed = || Target { name: "localhost".into(), address: "127.0.0.1".into(), port: CLIENT_PORT };
+    let unnamed = || {
+        let (name, address) = ("localhost".into(), "127.0.0.1".into());
+        Target { name, address, port: CLIENT_PORT, auth: None }
+    };
     entry.unwrap_or_else(unnamed)
 }
 

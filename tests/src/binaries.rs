@@ -10,6 +10,13 @@ pub fn zog() -> Command {
     Command::new(find("zog", "ZOG_BIN"))
 }
 
+/// The same, for a process that may have only so many files open.
+pub(crate) fn zog_with_open_files(files: u64) -> Command {
+    let mut command = Command::new("prlimit");
+    command.arg(format!("--nofile={files}:{files}")).arg(find("zog", "ZOG_BIN"));
+    command
+}
+
 /// A command for the client: `$SPROG_BIN`, or the one that was built beside this test.
 #[must_use]
 pub fn sprog() -> Command {

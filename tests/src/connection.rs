@@ -2,8 +2,9 @@
 
 use crate::wait::wait_until;
 use rustix::net::sockopt::set_socket_recv_buffer_size;
+use rustix::net::{AddressFamily, SocketType};
 use std::io::{self, BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::thread;
 use std::time::Duration;
 
@@ -29,6 +30,20 @@ impl Connection {
     #[track_caller]
     pub fn to(address: SocketAddr) -> Connection {
         Connection::over(TcpStream::connect(address).expect("somebody listens"))
+    }
+
+    /// Connects from this address of our own.
+    ///
+    /// # Panics
+    /// If nobody listens there.
+    #[must_use]
+    #[track_caller]
+    pub fn from_to(own: &str, address: SocketAddr) -> Connection {
+        let own = SocketAddr::new(own.parse().expect("an address"), 0);
+        let socket = rustix::net::socket(AddressFamily::INET, SocketType::STREAM, None).expect("a socket");
+        rustix::net::bind(&socket, &own).expect("an address of this machine");
+        rustix::net::connect(&socket, &address).expect("somebody listens");
+        Connection::over(TcpStream::from(socket))
     }
 
     /// The next connection that somebody makes to us.
@@ -62,6 +77,25 @@ impl Connection {
     /// If the socket is broken.
     pub fn narrow(&self) {
         set_socket_recv_buffer_size(&self.stream, NARROW).expect("a small receive buffer");
+    }
+
+    /// Another handle of the socket, which blocks.
+    ///
+    /// # Panics
+    /// If the socket is broken.
+    #[must_use]
+    pub fn another(&self) -> TcpStream {
+        let stream = self.stream.try_clone().expect("another handle of the socket");
+        stream.set_read_timeout(None).expect("no timeout for reading");
+        stream
+    }
+
+    /// Shuts our end, the other one, or both.
+    ///
+    /// # Panics
+    /// If the socket is broken.
+    pub fn shut(&self, how: Shutdown) {
+        self.stream.shutdown(how).expect("a connected socket");
     }
 
     /// Our own address, which the daemon names in its error.log.

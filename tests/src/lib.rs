@@ -11,6 +11,7 @@ mod daemon;
 mod disk;
 mod load;
 mod logs;
+mod namespace;
 mod net;
 mod ports;
 mod process_info;
@@ -28,8 +29,11 @@ pub use daemon::Daemon;
 pub use disk::{Disk, with_own_mounts};
 pub use load::{Load, Sent};
 pub use logs::{count_of, counts, texts};
+pub use namespace::{set_network, with_own_network};
 pub use net::{Net, Way};
-pub use process_info::{established_on, open_files, peak_memory, raise_open_files};
+pub use process_info::{
+    allow_open_files, cpu_ticks, established_on, open_files, peak_memory, raise_open_files,
+};
 pub use random::Random;
 pub use ring::{Plan, Ring};
 pub use status::field;

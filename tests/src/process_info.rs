@@ -1,6 +1,6 @@
 //! What the kernel knows: memory, sockets, limits.
 
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit, setrlimit};
 use std::fs;
 
 /// The largest amount of memory that a process ever held, in bytes.
@@ -22,6 +22,30 @@ pub fn peak_memory(pid: u32) -> u64 {
 #[must_use]
 pub fn open_files(pid: u32) -> usize {
     fs::read_dir(format!("/proc/{pid}/fd")).expect("a running process").count()
+}
+
+/// How long a process has used the CPU, in hundredths of a second.
+///
+/// # Panics
+/// If there is no such process.
+#[must_use]
+pub fn cpu_ticks(pid: u32) -> u64 {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).expect("a running process");
+    let behind_name = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
+    let ticks = |field: usize| -> u64 {
+        behind_name.split_whitespace().nth(field).and_then(|n| n.parse().ok()).expect("a number of ticks")
+    };
+    ticks(11) + ticks(12)
+}
+
+/// From now on a process may have only so many files open.
+///
+/// # Panics
+/// If that is not allowed.
+pub fn allow_open_files(pid: u32, files: u64) {
+    let pid = Pid::from_raw(pid.cast_signed());
+    let limit = Rlimit { current: Some(files), maximum: Some(64) };
+    prlimit(pid, Resource::Nofile, limit).expect("the limit of a process of ours");
 }
 
 /// How many established connections were accepted on these ports of 127.0.0.0/8.

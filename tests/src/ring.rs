@@ -28,6 +28,7 @@ pub struct Plan {
     journal: String,
     net: bool,
     http: bool,
+    open_files: Option<u64>,
 }
 
 impl Plan {
@@ -35,7 +36,7 @@ impl Plan {
     #[must_use]
     pub fn of(hosts: usize) -> Plan {
         let [top, log, limits, journal] = [const { String::new() }; 4];
-        Plan { hosts, top, log, limits, journal, net: false, http: false }
+        Plan { hosts, top, log, limits, journal, net: false, http: false, open_files: None }
     }
 
     /// Adds a line to the top of ring.toml.
@@ -66,6 +67,13 @@ impl Plan {
         self
     }
 
+    /// Allows each daemon only so many open files.
+    #[must_use]
+    pub fn with_open_files(mut self, files: u64) -> Plan {
+        self.open_files = Some(files);
+        self
+    }
+
     /// Puts a [`Net`] between the hosts.
     #[must_use]
     pub fn with_net(mut self) -> Plan {
@@ -89,7 +97,8 @@ impl Plan {
         let dir = tempfile::Builder::new().prefix("zog-ring-").tempdir().expect("a temporary directory");
         let ports = Lease::take();
         let daemons = (0..self.hosts).map(|_| None).collect();
-        let mut ring = Ring { dir, ports, daemons, net: None, fences: Cell::new(0) };
+        let open_files = self.open_files;
+        let mut ring = Ring { dir, ports, daemons, net: None, open_files, fences: Cell::new(0) };
         if self.net {
             let real: Vec<_> = (0..self.hosts).map(|host| ring.ring_address(host)).collect();
             ring.net = Some(Net::open(&real));
@@ -120,11 +129,13 @@ impl Plan {
 #[derive(Debug)]
 pub struct Ring {
     dir: TempDir,
-    ports: Lease,
     daemons: Vec<Option<Daemon>>,
     net: Option<Net>,
+    open_files: Option<u64>,
     /// How many fences were sent.
     fences: Cell<usize>,
+    /// Last: whoever leases them next must find nobody on them.
+    ports: Lease,
 }
 
 impl Ring {
@@ -233,7 +244,7 @@ impl Ring {
     #[must_use]
     pub fn command(&self, host: usize) -> Command {
         fs::create_dir_all(self.log_dir(host)).expect("a host's directory");
-        let mut command = binaries::zog();
+        let mut command = self.open_files.map_or_else(binaries::zog, binaries::zog_with_open_files);
         command.current_dir(self.dir()).arg("run").arg("--config").arg(self.host_config(host));
         command.args(["--name", &self.name(host)]);
         command.arg("--state-dir").arg(self.state_dir(host));
@@ -286,6 +297,16 @@ impl Ring {
     #[track_caller]
     pub fn daemon(&mut self, host: usize) -> &mut Daemon {
         self.daemons[host].as_mut().expect("the host was started")
+    }
+
+    /// The process id of a host's daemon.
+    ///
+    /// # Panics
+    /// If none was started.
+    #[must_use]
+    #[track_caller]
+    pub fn pid(&self, host: usize) -> u32 {
+        self.daemons[host].as_ref().expect("the host was started").pid()
     }
 
     /// Sends TERM and waits for the end.

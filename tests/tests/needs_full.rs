@@ -98,3 +98,31 @@ fn says_full(ring: &Ring) -> bool {
     let report = ring.client(0).report("STATUS");
     report.is_some_and(|lines| lines.iter().any(|l| l.starts_with("node ") && l.contains(" journal=full ")))
 }
+
+#[test]
+fn need_26_what_keep_free_says_stays_free_and_then_it_goes_on() {
+    with_own_mounts("need_26_what_keep_free_says_stays_free_and_then_it_goes_on", || {
+        let mut ring = plan().with_journal("keep_free = \"4MiB\"").set_up();
+        let disk = Disk::mount(&ring.host_dir(0), 16 << 20);
+        ring.start_hosts(&ALL);
+        ring.client(0).expect("MSG with room", "OK");
+        disk.fill_up_to(3 << 20);
+        let text = "x".repeat(500);
+        let mut sent = 0;
+        let refused = loop {
+            match ring.client(0).ask(&format!("MSG {sent} {text}")) {
+                answer if answer == "OK" => sent += 1,
+                answer => break answer,
+            }
+            assert!(sent < 10_000, "5 MB went to a disk of which 4 MiB should stay free");
+        };
+        assert!(refused.starts_with("ERR 300 ") && refused.contains("room"), "{refused}");
+        ring.wait_for_error(0, &["TROUBLE with making", "journal.keep_free"]);
+        ring.client(1).expect("MSG to another host", "OK");
+        disk.free();
+        wait_until("messages are taken again", || ring.client(0).ask("MSG room again") == "OK");
+        ring.wait_for_text(&ALL, "to another host");
+        ring.wait_for_text(&ALL, "room again");
+        ring.wait_for_lines(&ALL, sent + 3);
+    });
+}

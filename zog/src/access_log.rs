@@ -33,6 +33,11 @@ impl AccessLog {
         self.file.append(lines).inspect_err(|_| self.held.extend_from_slice(lines))
     }
 
+    /// Where the file is.
+    pub(crate) fn dir(&self) -> PathBuf {
+        self.file.path().parent().map(Path::to_owned).unwrap_or_default()
+    }
+
     /// Whether lines wait for the disk.
     pub(crate) fn is_held(&self) -> bool {
         !self.held.is_empty()

@@ -128,7 +128,7 @@ fn left(deadline: Instant) -> io::Result<Duration> {
 
 fn connect(host: &Host, deadline: Instant) -> io::Result<TcpStream> {
     let mut error = io::Error::new(ErrorKind::NotFound, "the name has no address");
-    for address in (host.address.as_str(), host.client_port).to_socket_addrs()? {
+    for address in (host.client_address.as_str(), host.client_port).to_socket_addrs()? {
         match TcpStream::connect_timeout(&address, left(deadline)?) {
             Ok(socket) => return Ok(socket),
             Err(e) => error = e,
@@ -180,6 +180,7 @@ mod tests {
         let host = Host {
             name: "A".into(),
             address: "127.0.0.1".into(),
+            client_address: "127.0.0.1".into(),
             ring_port: 1,
             client_port: port,
             http_port: None,

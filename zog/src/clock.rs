@@ -3,6 +3,12 @@
 use pzog::{Now, Time};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
+/// The wall clock, for stamps alone: people turn it. Before 1970 counts as 1970.
+#[expect(clippy::disallowed_methods, reason = "the one place where it is read")]
+pub(crate) fn utc_seconds() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs())
+}
+
 /// Running time counts from the start of the daemon.
 pub(crate) struct Clock {
     start: Instant,
@@ -13,10 +19,9 @@ impl Clock {
         Clock { start: Instant::now() }
     }
 
-    /// What the node is told at the beginning of a turn. A wall clock before 1970 counts as 1970.
+    /// What the node is told at the beginning of a turn.
     pub(crate) fn now(&self) -> Now {
-        let utc_seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
-        Now { mono: self.mono(), utc_seconds }
+        Now { mono: self.mono(), utc_seconds: utc_seconds() }
     }
 
     /// Running time alone.

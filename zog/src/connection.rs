@@ -1,11 +1,13 @@
 //! One TCP connection: its unfinished line, what could not be written yet, and writing without waiting.
 
+use crate::bucket::Bucket;
 use crate::rt::Async;
 use pzog::HostIndex;
 use std::io::{self, ErrorKind, IoSlice};
 use std::mem;
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::task::{Context, Poll, Waker, ready};
+use std::time::Instant;
 
 /// Bytes that may wait for one peer to take them. The node sends no messages to a peer for which something waits, so
 /// only one that never takes anything, and is not noticed to be dead, comes so far; it is closed.
@@ -54,6 +56,16 @@ pub(crate) struct Connection {
     pub(crate) is_parked: bool,
     /// Whether the node was told that it takes no more.
     pub(crate) is_blocked: bool,
+    /// Whether a whole line came, on the ring port: a `HELLO`, or else its end.
+    pub(crate) is_greeted: bool,
+    /// Whether the node may hear it: not a client that has not yet said a token, where it must.
+    pub(crate) is_trusted: bool,
+    /// Whether lines of it were refused in its last turn, or lately of its address: it is read in small pieces.
+    pub(crate) is_suspect: bool,
+    /// A client's lines, where they are bounded.
+    pub(crate) lines: Bucket,
+    /// It is not read before.
+    pub(crate) rest_until: Option<Instant>,
     /// Empty except when a write would have blocked; the first `written` bytes are gone.
     out: Vec<u8>,
     written: usize,
@@ -71,6 +83,11 @@ impl Connection {
             tail: Vec::new(),
             is_parked: false,
             is_blocked: false,
+            is_greeted: false,
+            is_trusted: true,
+            is_suspect: false,
+            lines: Bucket::default(),
+            rest_until: None,
             out: Vec::new(),
             written: 0,
             waker: None,

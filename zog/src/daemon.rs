@@ -9,13 +9,16 @@ use crate::clock::Clock;
 use crate::connection::{Connection, Kind, Phase};
 use crate::connections::Connections;
 use crate::dialer::{self, Dialer};
+use crate::door::{self, Door};
 use crate::error_log::ErrorLog;
 use crate::failure::Task;
+use crate::floor::Floor;
 use crate::held::Held;
 use crate::journal::{self, Journal};
 use crate::reports::Reports;
 use crate::rt::{self, Async};
-use crate::{gather, halt, http, rotate, serve, sync};
+use crate::tokens::{self, Tokens};
+use crate::{gather, half_open, halt, http, rotate, serve, sync};
 use pzog::limits::{LINE_MAX, READS_IN_SEGMENT};
 use pzog::{ConnId, HostIndex, Input, Node, Now, Outputs, Prepare, Read, Severity, Slice, Source};
 use ringfile::RingFile;
@@ -28,6 +31,7 @@ use std::path::PathBuf;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::task::Waker;
+use std::time::Duration;
 
 /// Bytes of one read; larger reads make larger turns, each with one write to every file and link.
 const READ_MAX: usize = 256 << 10;
@@ -47,6 +51,11 @@ pub(crate) struct Daemon {
     /// Bytes of one read.
     read_max: usize,
     pub(crate) connections: Connections,
+    pub(crate) door: Door,
+    /// Bytes, see [`Floor`].
+    keep_free: u64,
+    /// For links, see [`half_open`].
+    peer_silence: Duration,
     /// Connections whose tasks wait until reading is allowed.
     parked: Vec<ConnId>,
     read_clients: bool,
@@ -81,6 +90,7 @@ impl Daemon {
         journal: Journal,
         access_log: AccessLog,
         error_log: ErrorLog,
+        door: Door,
     ) -> Shared {
         Rc::new_cyclic(|shared| {
             RefCell::new(Daemon {
@@ -91,6 +101,9 @@ impl Daemon {
                 read_buffer: vec![0; READ_MAX + LINE_MAX],
                 read_max: read_max(file),
                 connections: Connections::default(),
+                door,
+                keep_free: file.keep_free,
+                peer_silence: file.settings.peer_silence,
                 parked: Vec::new(),
                 read_clients: true,
                 journal,
@@ -146,9 +159,11 @@ impl Daemon {
     }
 
     /// Takes a new connection in and starts its task.
-    pub(crate) fn connected(&mut self, socket: Async<TcpStream>, kind: Kind, address: SocketAddr) {
-        if let Err(e) = socket.get_ref().set_nodelay(true) {
-            log::debug!("{address}: cannot set TCP_NODELAY: {e}");
+    pub(crate) fn connected(&mut self, socket: Async<TcpStream>, kind: Kind, address: SocketAddr) -> ConnId {
+        let tcp = socket.get_ref();
+        let set = tcp.set_nodelay(true).and_then(|()| half_open::watch(tcp, kind, self.peer_silence));
+        if let Err(e) = set {
+            log::debug!("{address}: cannot set options of TCP: {e}");
         }
         let conn = self.connections.insert(Connection::new(socket, kind, address));
         if let Some(shared) = self.shared() {
@@ -159,6 +174,7 @@ impl Daemon {
             Kind::Peer(None) => Input::PeerAccepted { conn },
             Kind::Peer(Some(host)) => Input::PeerDialed { conn, host },
         });
+        conn
     }
 
     /// Whether this connection may be read now; if not, its task is woken when it may.
@@ -190,9 +206,18 @@ impl Daemon {
         if let Some(connection) = self.connections.get_mut(conn) {
             let kept = connection.tail.len();
             buffer[..kept].copy_from_slice(&connection.tail);
-            if let Some(read) = connection.read(&mut buffer[kept..][..self.read_max]) {
-                let kind = connection.kind;
-                self.lines(conn, kind, &mut buffer[..kept + read]);
+            let max = match connection.kind {
+                Kind::Client => self.read_max.min(self.door.client_read_max(connection.is_suspect)),
+                Kind::Peer(_) => self.read_max,
+            };
+            if let Some(read) = connection.read(&mut buffer[kept..][..max]) {
+                let (kind, is_trusted) = (connection.kind, connection.is_trusted);
+                let bytes = &mut buffer[..kept + read];
+                if is_trusted {
+                    self.lines(conn, kind, bytes);
+                } else if let Some(begin) = tokens::check(self, conn, bytes) {
+                    self.lines(conn, kind, &mut bytes[begin..]);
+                }
             } else if connection.phase == Phase::Finished {
                 let rest = connection.take_tail();
                 self.turn(Input::ClientFinished { conn, rest: &rest });
@@ -210,11 +235,17 @@ impl Daemon {
             Kind::Client => Input::ClientLines { conn, bytes },
             Kind::Peer(_) => Input::PeerLines { conn, bytes },
         };
+        let refused_before = self.node.counters().refused;
         let consumed = self.node.handle(now, input, &mut self.outputs);
         self.perform(now, bytes);
         if let Some(connection) = self.connections.get_mut(conn) {
             connection.tail.clear();
             connection.tail.extend_from_slice(&bytes[consumed..]);
+            connection.is_greeted |= consumed > 0;
+            let refused = self.node.counters().refused - refused_before;
+            if kind == Kind::Client && (refused > 0 || connection.is_suspect || self.door.counts_lines()) {
+                door::charge(self, conn, refused, &bytes[..consumed]);
+            }
         }
         self.after_turn();
     }
@@ -229,14 +260,18 @@ impl Daemon {
     /// Tells the node that a connection is over; then its index is free.
     pub(crate) fn ended(&mut self, conn: ConnId) {
         let Some(connection) = self.connections.get_mut(conn) else { return };
+        let (kind, address) = (connection.kind, connection.address);
         let rest = connection.take_tail();
-        let input = match connection.kind {
+        let input = match kind {
             Kind::Client => Input::ClientClosed { conn, rest: &rest },
             Kind::Peer(_) => Input::PeerClosed { conn, rest: &rest },
         };
         self.turn(input);
         self.held.forget(conn);
         self.connections.remove(conn);
+        if matches!(kind, Kind::Client | Kind::Peer(None)) {
+            self.door.left(kind, address.ip(), conn);
+        }
     }
 
     /// From now on this task is woken at a failure.
@@ -344,7 +379,9 @@ impl Daemon {
     fn keep_journal(&mut self, outputs: &Outputs) {
         let Some(shared) = self.shared() else { return };
         if let Some(segment) = outputs.prepare {
-            rt::spawn(prepare(shared.clone(), self.journal.dir().to_owned(), segment));
+            let dir = self.journal.dir().to_owned();
+            let floor = Floor { dirs: [dir.clone(), self.access_log.dir()], keep_free: self.keep_free };
+            rt::spawn(prepare(shared.clone(), dir, segment, floor));
         }
         for number in &outputs.release {
             let released = self.journal.release(*number);
@@ -388,12 +425,20 @@ impl Daemon {
                 },
             }
         }
-        self.reports.write(now.utc_seconds, &self.shared);
+        self.write_reports(now.utc_seconds);
+    }
+
+    /// Brings what was reported to error.log.
+    pub(crate) fn write_reports(&mut self, utc_seconds: u64) {
+        self.reports.write(utc_seconds, &self.shared);
     }
 
     /// New settings for the node.
-    pub(crate) fn reconfigure(&mut self, file: &RingFile) {
+    pub(crate) fn reconfigure(&mut self, file: &RingFile, tokens: Option<Tokens>) {
         self.read_max = read_max(file);
+        self.keep_free = file.keep_free;
+        self.peer_silence = file.settings.peer_silence;
+        self.door.configure(file, tokens);
         self.turn(Input::Reconfigured { settings: file.settings });
     }
 
@@ -423,8 +468,8 @@ fn read_max(file: &RingFile) -> usize {
 }
 
 /// Makes a segment ready and tells the node.
-async fn prepare(daemon: Shared, dir: PathBuf, segment: Prepare) {
-    let prepared = rt::unblock(move || journal::prepare(&dir, segment)).await;
+async fn prepare(daemon: Shared, dir: PathBuf, segment: Prepare, floor: Floor) {
+    let prepared = rt::unblock(move || floor.check().and_then(|()| journal::prepare(&dir, segment))).await;
     daemon.borrow_mut().went(Task::Prepare, &prepared);
     daemon.borrow_mut().turn(Input::Prepared { ok: prepared.is_ok() });
 }

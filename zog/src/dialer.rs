@@ -35,12 +35,17 @@ impl Dialer {
 
 /// Dials a host and tells the node what came of it.
 pub(crate) async fn dial(daemon: Shared, host: HostIndex) {
-    let (address, port) = {
+    let (address, port, own) = {
         let daemon = daemon.borrow();
         let target = &daemon.dialer.hosts[host.index()];
-        (target.address.clone(), target.port)
+        (target.address.clone(), target.port, daemon.door.places.own)
     };
-    let dialled = future::or(connect(&address, port), timeout()).await;
+    let found = async {
+        let found = resolve(&address, port).await?;
+        daemon.borrow_mut().door.places.found(host.index(), found.iter().map(SocketAddr::ip));
+        connect(found, own).await
+    };
+    let dialled = future::or(found, timeout()).await;
     let mut daemon = daemon.borrow_mut();
     match dialled {
         Ok((socket, peer)) => {
@@ -61,16 +66,23 @@ fn failed(daemon: &mut Daemon, host: HostIndex, reason: &str) {
     daemon.turn(Input::DialFailed { host });
 }
 
-/// Tries all addresses of a name in turn.
-async fn connect(address: &str, port: u16) -> io::Result<(Async<TcpStream>, SocketAddr)> {
+/// Tries all addresses of a host in turn.
+async fn connect(found: Vec<SocketAddr>, own: IpAddr) -> io::Result<(Async<TcpStream>, SocketAddr)> {
     let mut error = io::Error::new(ErrorKind::NotFound, "the name has no address");
-    for peer in resolve(address, port).await? {
-        match Async::connect(peer).await {
+    for peer in found {
+        let from = Some(own).filter(|own| leads_to(*own, peer.ip()));
+        match Async::connect(peer, from).await {
             Ok(socket) => return Ok((socket, peer)),
             Err(e) => error = e,
         }
     }
     Err(error)
+}
+
+/// Whether a connection can come from this address of ours. The other host knows us by it, so that it is taken where it can be:
+/// a machine may have several.
+fn leads_to(own: IpAddr, peer: IpAddr) -> bool {
+    own.is_ipv4() == peer.is_ipv4() && own.is_loopback() == peer.is_loopback() && !own.is_unspecified()
 }
 
 /// The addresses of a host: itself where it is one, else what the system says of the name.

@@ -192,6 +192,7 @@ mod tests {
         Host {
             name: "A".into(),
             address: address.into(),
+            client_address: address.into(),
             ring_port: 1,
             client_port: 2,
             http_port: Some(3),

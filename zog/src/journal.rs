@@ -22,8 +22,8 @@ use std::sync::Arc;
 /// Pieces of one `pwritev`; more of them take another one.
 const PIECES: usize = 64;
 
-/// Segments that are kept open to be read again; there may be thousands.
-const OPEN_MAX: usize = 64;
+/// Segments that are kept open to be read again; there may be thousands, and each is a descriptor.
+pub(crate) const OPEN_MAX: usize = 8;
 
 /// Files that wait to be used again: as many as a flood lets go at a time.
 const SPARES_MAX: usize = 4;

@@ -3,8 +3,10 @@
 use crate::connection::Kind;
 use crate::daemon::Shared;
 use crate::dialer::resolve;
+use crate::door;
 use crate::exit::{Exit, Failed};
 use crate::rt::{Async, Timer};
+use futures_lite::future;
 use pzog::Severity;
 use rustix::net::{self, AddressFamily, SocketFlags, SocketType, sockopt};
 use std::io::{self, ErrorKind};
@@ -89,7 +91,9 @@ pub(crate) async fn accept(daemon: Shared, listener: Async<TcpListener>, kind: K
         match listener.accept().await {
             Ok((socket, address)) => {
                 is_failing = false;
-                daemon.borrow_mut().connected(socket, kind, address);
+                door::arrived(&mut daemon.borrow_mut(), socket, kind, address);
+                // Others have their turn: those in whose place it came close their sockets.
+                future::yield_now().await;
             }
             Err(e) if e.kind() == ErrorKind::ConnectionAborted => {} // gone before we took it
             Err(e) => {

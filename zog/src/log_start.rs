@@ -5,6 +5,7 @@
 //! have (a crash lost it there, or the state directory is an old copy) does not stay: a little is cut off, more is
 //! moved aside with all of its file, so that a mistake destroys nothing.
 
+use crate::clock;
 use crate::exit::{Exit, Failed};
 use pzog::LogFile;
 use pzog::journal::Recovered;
@@ -12,7 +13,6 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Bytes that are cut off; what is more is moved aside.
 const CUT_MAX: u64 = 1 << 20;
@@ -171,7 +171,7 @@ fn append(path: &Path, lines: &[u8]) -> io::Result<()> {
 }
 
 fn move_aside(path: &Path) -> io::Result<PathBuf> {
-    let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
+    let seconds = clock::utc_seconds();
     let name = |n: u32| {
         let mut name = path.as_os_str().to_owned();
         let stamp = pzog::Stamp::of_utc_seconds(seconds);

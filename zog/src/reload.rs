@@ -4,6 +4,7 @@ use crate::daemon::{Daemon, Shared};
 use crate::notify;
 use crate::rotate;
 use crate::signals::Signals;
+use crate::tokens::Tokens;
 use pzog::Severity;
 use ringfile::RingFile;
 use std::cell::RefCell;
@@ -50,10 +51,11 @@ fn reload(daemon: &mut Daemon, origin: &Origin, running: &mut RingFile) {
     let error = daemon.reports.log.reopen();
     report_reopened(daemon, utc_seconds, "access.log", access);
     report_reopened(daemon, utc_seconds, "error.log", error);
-    match origin.load() {
-        Ok(file) => apply(daemon, utc_seconds, &file, running),
+    let loaded = origin.load().map_err(|e| e.to_string());
+    match loaded.and_then(|file| Ok((Tokens::load(&file.access)?, file))) {
+        Ok((tokens, file)) => apply(daemon, utc_seconds, &file, tokens, running),
         Err(e) => {
-            let why = e.to_string().lines().collect::<Vec<_>>().join("; ");
+            let why = e.lines().collect::<Vec<_>>().join("; ");
             let text = format!("RELOAD refused, all stays as it was: {why}");
             daemon.reports.node(utc_seconds, Severity::Error, text);
         }
@@ -68,12 +70,20 @@ fn report_reopened(daemon: &mut Daemon, utc_seconds: u64, name: &str, reopened: 
     }
 }
 
-fn apply(daemon: &mut Daemon, utc_seconds: u64, file: &RingFile, running: &mut RingFile) {
+fn apply(
+    daemon: &mut Daemon,
+    utc_seconds: u64,
+    file: &RingFile,
+    tokens: Option<Tokens>,
+    running: &mut RingFile,
+) {
     daemon.access_log.configure(&file.log, utc_seconds);
     daemon.reports.log.configure(&file.log, utc_seconds);
-    daemon.reconfigure(file);
+    daemon.reconfigure(file, tokens);
     running.settings = file.settings;
     running.log.clone_from(&file.log);
+    running.access.clone_from(&file.access);
+    running.keep_free = file.keep_free;
     if file.hosts != running.hosts || file.scheme != running.scheme || file.http != running.http {
         let text = "RELOAD took the settings; the hosts or the scheme of the ring, or [http], have changed, too, \
                     which needs a restart of every daemon";

@@ -7,6 +7,7 @@ use crate::rt::{self, Timer};
 use pzog::{HostIndex, Ring, Severity};
 use std::cell::RefCell;
 use std::fmt::Display;
+use std::net::SocketAddr;
 use std::rc::Weak;
 use std::time::Duration;
 
@@ -43,9 +44,20 @@ impl Reports {
         connection: &Connection,
         text: &str,
     ) {
-        let address = connection.address;
+        self.address(utc_seconds, severity, connection.kind, connection.address, text);
+    }
+
+    /// Something about somebody at an address.
+    pub(crate) fn address(
+        &mut self,
+        utc_seconds: u64,
+        severity: Severity,
+        kind: Kind,
+        address: SocketAddr,
+        text: &str,
+    ) {
         let origin = Origin::Address(address.ip());
-        let end = match connection.kind {
+        let end = match kind {
             Kind::Client => format!("client {address}"),
             Kind::Peer(None) => format!("peer {address}"),
             Kind::Peer(Some(host)) => format!("peer {address} ({})", self.names[host.index()]),

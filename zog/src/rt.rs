@@ -223,12 +223,12 @@ mod tests {
         let refused = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         run(async move {
             let listener = Async::new(listener).unwrap();
-            let (dialed, accepted) = future::zip(Async::connect(open), listener.accept()).await;
+            let (dialed, accepted) = future::zip(Async::connect(open, None), listener.accept()).await;
             let ((accepted, address), dialed) = (accepted.unwrap(), dialed.unwrap());
             assert_eq!(dialed.get_ref().local_addr().unwrap(), address);
             accepted.write_now(b"hello").unwrap();
             assert_eq!(dialed.read_some(&mut [0; 10]).await.unwrap(), 5);
-            let error = Async::connect(refused).await.err().unwrap();
+            let error = Async::connect(refused, None).await.err().unwrap();
             assert_eq!(error.kind(), std::io::ErrorKind::ConnectionRefused);
         });
     }

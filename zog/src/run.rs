@@ -5,6 +5,7 @@ use crate::check;
 use crate::cli::RunArgs;
 use crate::connection::Kind;
 use crate::daemon::{Daemon, Shared};
+use crate::door::Door;
 use crate::error_log::ErrorLog;
 use crate::exit::{Exit, Failed};
 use crate::http::{self, Standing};
@@ -12,7 +13,8 @@ use crate::journal::{self, Found, Journal};
 use crate::reload::{self, Origin, Running};
 use crate::rt::{self, Async, Task, Timer};
 use crate::signals::Signals;
-use crate::{alarm, failure, listener, notify, rotate, state_dir, stop};
+use crate::tokens::Tokens;
+use crate::{alarm, descriptors, failure, listener, notify, rotate, state_dir, stop};
 use flexi_logger::{LogSpecification, Logger, LoggerHandle};
 use futures_lite::future;
 use pzog::{HostIndex, Identity, Input, Node, Severity};
@@ -20,16 +22,12 @@ use rand::TryRng;
 use rand::rngs::SysRng;
 use ringfile::{Host, RingFile};
 use rustix::fs::Mode;
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::cell::RefCell;
 use std::io::{self, Write};
-use std::net::{SocketAddr, TcpListener};
+use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
-
-/// Logs, links to hosts, handshakes and what the runtime needs.
-const FILES_BESIDE_CLIENTS: u64 = 256;
 
 /// After the journal has failed it is tried again after this time, doubled up to the other.
 const AGAIN_MIN: Duration = Duration::from_secs(1);
@@ -47,24 +45,11 @@ pub(crate) fn run(args: &RunArgs) -> Result<Exit, Failed> {
     let (origin, file) = check::load(&args.ring)?;
     let me = check::who(&args.ring, &origin, &file)?;
     rustix::process::umask(UMASK);
-    raise_file_limit(file.settings.clients_max);
     let dirs = directories(args, &file.hosts[me].name);
     let _lock = state_dir::lock(&dirs.state)?;
     state_dir::create(&dirs.logs, "--log-dir")?;
     rt::run(live(origin, file, HostIndex(me as u8), dirs))?;
     Ok(Exit::Success)
-}
-
-/// Every connection is a file descriptor: takes as many as the system allows.
-fn raise_file_limit(clients_max: u32) {
-    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
-    let raised = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
-    let allowed = if raised.is_ok() { maximum } else { current };
-    if let Some(allowed) = allowed
-        && allowed < u64::from(clients_max) + FILES_BESIDE_CLIENTS
-    {
-        log::warn!("`ulimit -n` allows {allowed} open files, too few for {clients_max} clients at one time");
-    }
 }
 
 /// What is told on standard error.
@@ -170,7 +155,7 @@ async fn begin(file: &RingFile, me: HostIndex, dirs: &Directories, is_doubted: b
         port.get_ref().local_addr().map_err(failed)
     };
     let addresses = [address(&ring)?, address(&clients)?];
-    let daemon = assemble(file, me, dirs, is_doubted).await?;
+    let daemon = assemble(file, me, dirs, addresses[0].ip(), is_doubted).await?;
     let listeners = vec![
         rt::spawn(listener::accept(daemon.clone(), ring, Kind::Peer(None))),
         rt::spawn(listener::accept(daemon.clone(), clients, Kind::Client)),
@@ -258,7 +243,7 @@ async fn rewrite(daemon: &Shared) -> End {
 
 async fn open_ports(host: &Host) -> Result<(Async<TcpListener>, Async<TcpListener>), Failed> {
     let ring = listener::open(&host.address, host.ring_port, "ring").await?;
-    let clients = listener::open(&host.address, host.client_port, "client").await?;
+    let clients = listener::open(&host.client_address, host.client_port, "client").await?;
     Ok((ring, clients))
 }
 
@@ -267,6 +252,7 @@ async fn assemble(
     file: &RingFile,
     me: HostIndex,
     dirs: &Directories,
+    own: IpAddr,
     is_doubted: bool,
 ) -> Result<Shared, Failed> {
     let logs = &dirs.logs;
@@ -287,7 +273,9 @@ async fn assemble(
     .await?;
     let (access_log, _) = AccessLog::open(logs, &file.log).map_err(opening)?;
     let node = Node::new(identity(file, me)?, file.settings, recovered);
-    let daemon = Daemon::new(file, me, node, Journal::new(&journal_dir), access_log, error_log);
+    let tokens = Tokens::load(&file.access).map_err(|why| Failed::new(Exit::Config, why))?;
+    let door = Door::new(file, own, tokens, descriptors::for_clients(file));
+    let daemon = Daemon::new(file, me, node, Journal::new(&journal_dir), access_log, error_log, door);
     {
         let mut daemon = daemon.borrow_mut();
         let utc_seconds = daemon.clock.now().utc_seconds;

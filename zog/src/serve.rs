@@ -14,29 +14,38 @@ const CLOSE: Duration = Duration::from_secs(5);
 
 /// Serves a connection to its end, which it reports to the node.
 pub(crate) async fn serve(daemon: Shared, conn: ConnId) {
-    let mut patience = None;
+    let mut timers = Timers::default();
     poll_fn(|cx| {
         let mut daemon = daemon.borrow_mut();
-        let step = poll(&mut daemon, conn, &mut patience, cx);
+        let step = poll(&mut daemon, conn, &mut timers, cx);
         daemon.progress();
         step
     })
     .await;
 }
 
-fn poll(daemon: &mut Daemon, conn: ConnId, patience: &mut Option<Timer>, cx: &mut Context<'_>) -> Poll<()> {
+/// What the task waits for besides its socket.
+#[derive(Default)]
+struct Timers {
+    /// Until a connection that is being closed must be over.
+    close: Option<Timer>,
+    /// Until a client may be read again.
+    rest: Option<Timer>,
+}
+
+fn poll(daemon: &mut Daemon, conn: ConnId, timers: &mut Timers, cx: &mut Context<'_>) -> Poll<()> {
     loop {
         let Some(connection) = daemon.connections.get_mut(conn) else { return Poll::Ready(()) };
         connection.keep_waker(cx.waker());
         match connection.phase {
-            Phase::Open => ready!(poll_open(daemon, conn, cx)),
+            Phase::Open => ready!(poll_open(daemon, conn, &mut timers.rest, cx)),
             Phase::Finished => {
                 ready!(connection.poll_flush(cx));
                 if connection.phase == Phase::Finished {
                     return Poll::Pending; // until the node closes it
                 }
             }
-            Phase::Closing | Phase::Draining if is_over(patience, cx) => connection.end(),
+            Phase::Closing | Phase::Draining if is_over(&mut timers.close, cx) => connection.end(),
             Phase::Closing => {
                 ready!(connection.poll_flush(cx));
                 if connection.phase == Phase::Closing {
@@ -56,7 +65,7 @@ fn poll(daemon: &mut Daemon, conn: ConnId, patience: &mut Option<Timer>, cx: &mu
 }
 
 /// Writes what waits, then reads once if reading is allowed.
-fn poll_open(daemon: &mut Daemon, conn: ConnId, cx: &mut Context<'_>) -> Poll<()> {
+fn poll_open(daemon: &mut Daemon, conn: ConnId, rest: &mut Option<Timer>, cx: &mut Context<'_>) -> Poll<()> {
     let Some(connection) = daemon.connections.get_mut(conn) else { return Poll::Ready(()) };
     let is_flushed = connection.poll_flush(cx).is_ready();
     if connection.phase != Phase::Open {
@@ -68,6 +77,11 @@ fn poll_open(daemon: &mut Daemon, conn: ConnId, cx: &mut Context<'_>) -> Poll<()
     }
     if connection.kind == Kind::Client && !is_flushed {
         return Poll::Pending; // its answers pile up: it is not read until it takes them
+    }
+    if let Some(until) = connection.rest_until {
+        ready!(Pin::new(rest.get_or_insert_with(|| Timer::at(until))).poll(cx));
+        *rest = None;
+        connection.rest_until = None;
     }
     if !daemon.may_read(conn) {
         return Poll::Pending;

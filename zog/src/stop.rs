@@ -6,7 +6,7 @@ use crate::notify;
 use crate::rotate;
 use crate::rt::{self, Task, Timer};
 use futures_lite::future;
-use pzog::Input;
+use pzog::{Input, Severity};
 use std::future::poll_fn;
 use std::task::Poll;
 use std::time::{Duration, Instant};
@@ -34,9 +34,20 @@ pub(crate) async fn stop(daemon: &Shared, listeners: Vec<Task>) -> Result<(), Fa
     if !until(daemon, Daemon::is_flushed, begun + FLUSHED_WITHIN).await {
         log::warn!("not everything was sent: somebody did not take it in time");
     }
+    account(&mut daemon.borrow_mut());
     daemon.borrow_mut().close_all();
     until(daemon, |d| d.connections.is_empty(), Instant::now() + GOODBYE).await;
     last_sync(daemon, begun + SYNCED_WITHIN).await
+}
+
+/// Tells how many connections were not let in, if any was.
+fn account(daemon: &mut Daemon) {
+    let refused: Vec<_> = daemon.door.refusals.each().filter(|(_, count)| *count > 0).collect();
+    if !refused.is_empty() {
+        let counts: Vec<_> = refused.into_iter().map(|(word, count)| format!("{word}={count}")).collect();
+        daemon
+            .tell(Severity::Info, format!("COUNTED connections that were not let in: {}", counts.join(" ")));
+    }
 }
 
 /// Brings everything to the disk and notes in the journal that access.log is complete, so that the next start has

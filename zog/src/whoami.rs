@@ -64,6 +64,7 @@ mod tests {
                 name: name.into(),
                 address: address.into(),
                 ring_port: 55551,
+                client_address: address.into(),
                 client_port: 55552,
                 http_port: None,
                 is_retired: false,

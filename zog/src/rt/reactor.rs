@@ -11,7 +11,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::future::{Future, poll_fn};
 use std::io::{self, ErrorKind, IoSlice, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
 use std::os::fd::{AsFd, OwnedFd};
 use std::pin::Pin;
 use std::rc::Rc;
@@ -304,11 +304,14 @@ impl Async<TcpListener> {
 }
 
 impl Async<TcpStream> {
-    /// Connects to this address.
-    pub(crate) async fn connect(address: SocketAddr) -> io::Result<Async<TcpStream>> {
+    /// Connects to this address, from this one if one is named.
+    pub(crate) async fn connect(address: SocketAddr, from: Option<IpAddr>) -> io::Result<Async<TcpStream>> {
         let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
         let socket = net::socket_with(family, SocketType::STREAM, flags, None)?;
+        if let Some(from) = from {
+            net::bind(&socket, &SocketAddr::new(from, 0))?;
+        }
         match net::connect(&socket, &address) {
             Ok(()) | Err(rustix::io::Errno::INPROGRESS) => {}
             Err(e) => return Err(e.into()),
