@@ -15,9 +15,10 @@ pub(crate) fn run(args: &AskArgs) -> Result<Exit, Failed> {
     let me = check::who(&args.ring, &origin, &file)?;
     let answers = ask_all(&file.hosts, args.timeout);
     let here = answers[me].as_ref().map_err(|why| {
-        let Host { name, address, client_port, .. } = &file.hosts[me];
-        let text =
-            format!("{name} ({address}, port {client_port}) tells nothing: {why}; is its daemon running?");
+        let Host { name, client_address, client_port, .. } = &file.hosts[me];
+        let text = format!(
+            "{name} ({client_address}, port {client_port}) tells nothing: {why}; is its daemon running?"
+        );
         Failed::new(Exit::Unavailable, text)
     })?;
     let shown = Shown::of(&file.hosts, me, here, &answers);
@@ -148,8 +149,8 @@ mod tests {
             .map(|name| Host {
                 name: name.into(),
                 address: "127.0.0.1".into(),
-                ring_port: 1,
                 client_address: "127.0.0.1".into(),
+                ring_port: 1,
                 client_port: 2,
                 http_port: None,
                 is_retired: false,
