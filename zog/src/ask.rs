@@ -1,13 +1,14 @@
 //! Asks the hosts of a ring how they stand: `STATUS` on the client port, which every host has open to the others, as
 //! HTTP is not unless somebody wants it to be.
 
+use crate::clock::since_1970;
 use pzog::limits::{ANSWER_BYTES_MAX, HOSTS_MAX};
 use ringfile::Host;
 use std::collections::BTreeMap;
 use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
 use std::thread;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 /// Bytes of an answer that are read: what a host tells at once, and then some.
 const ANSWER_MAX: u64 = 2 * ANSWER_BYTES_MAX as u64;
@@ -138,7 +139,7 @@ fn connect(host: &Host, deadline: Instant) -> io::Result<TcpStream> {
 }
 
 fn read(mut socket: &TcpStream, deadline: Instant) -> io::Result<Told> {
-    let asked = wall_clock();
+    let asked = since_1970().as_secs_f64();
     socket.write_all(b"STATUS\r\nQUIT\r\n")?;
     let mut reader = BufReader::new(socket.take(ANSWER_MAX));
     let mut told = Told { facts: Vec::new(), asked, heard: asked };
@@ -147,7 +148,7 @@ fn read(mut socket: &TcpStream, deadline: Instant) -> io::Result<Told> {
         let mut line = Vec::new();
         reader.read_until(b'\n', &mut line)?;
         if told.facts.is_empty() {
-            told.heard = wall_clock();
+            told.heard = since_1970().as_secs_f64();
         }
         let line = printing(line.strip_suffix(b"\r\n").unwrap_or_default());
         match line.strip_prefix("+ ") {
@@ -162,10 +163,6 @@ fn read(mut socket: &TcpStream, deadline: Instant) -> io::Result<Told> {
 fn printing(bytes: &[u8]) -> String {
     let one = |byte: &u8| if (b' '..=b'~').contains(byte) { char::from(*byte) } else { '?' };
     bytes.iter().map(one).collect()
-}
-
-fn wall_clock() -> f64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |time| time.as_secs_f64())
 }
 
 #[cfg(test)]

@@ -1,12 +1,17 @@
 //! The two clocks, read once a turn.
 
 use pzog::{Now, Time};
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// The wall clock, for stamps alone: people turn it. Before 1970 counts as 1970.
-#[expect(clippy::disallowed_methods, reason = "the one place where it is read")]
 pub(crate) fn utc_seconds() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs())
+    since_1970().as_secs()
+}
+
+/// The same, also to be shown and compared with those of other hosts.
+#[expect(clippy::disallowed_methods, reason = "the one place where it is read")]
+pub(crate) fn since_1970() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }
 
 /// Running time counts from the start of the daemon.

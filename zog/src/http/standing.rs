@@ -2,6 +2,7 @@
 
 use super::response::Status;
 use super::system::{self, System};
+use crate::clock::since_1970;
 use crate::daemon::{Daemon, Shared};
 use crate::rt::{self, Timer};
 use futures_lite::future;
@@ -14,7 +15,7 @@ use std::path::PathBuf;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 /// The system tells within this time, or is not waited for: a disk that hangs must not hang what tells of it.
 const SYSTEM_TELLS_WITHIN: Duration = Duration::from_secs(1);
@@ -27,7 +28,8 @@ pub(crate) struct Standing {
     life: RefCell<Weak<RefCell<Daemon>>>,
     /// The last life was seen to fail.
     has_failed: Cell<bool>,
-    started: SystemTime,
+    /// Since 1970.
+    started: Duration,
     state_dir: PathBuf,
     /// This host's name and address in ring.toml.
     own_names: [String; 2],
@@ -68,7 +70,7 @@ impl Standing {
         Standing {
             life: RefCell::default(),
             has_failed: Cell::new(false),
-            started: SystemTime::now(),
+            started: since_1970(),
             state_dir,
             own_names: [host.name.clone(), host.address.clone()],
             is_asking: Arc::default(),
@@ -110,7 +112,7 @@ impl Standing {
         Seen {
             reasons: self.reasons(life.as_ref()),
             life,
-            started: self.started.duration_since(UNIX_EPOCH).map_or(0.0, |time| time.as_secs_f64()),
+            started: self.started.as_secs_f64(),
             answered: self.answered.borrow().clone(),
         }
     }
