@@ -2,8 +2,9 @@
 //! HTTP is not unless somebody wants it to be.
 
 use crate::clock::since_1970;
+use crate::tokens;
 use pzog::limits::{ANSWER_BYTES_MAX, HOSTS_MAX};
-use ringfile::Host;
+use ringfile::{Host, RingFile};
 use std::collections::BTreeMap;
 use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
@@ -99,19 +100,34 @@ impl Told {
 pub(crate) type Answer = Result<Told, String>;
 
 /// Asks all hosts at once; each has so long to tell everything.
-pub(crate) fn ask_all(hosts: &[Host], patience: Duration) -> Vec<Answer> {
-    debug_assert!(hosts.len() <= HOSTS_MAX);
+pub(crate) fn ask_all(file: &RingFile, patience: Duration) -> Vec<Answer> {
+    debug_assert!(file.hosts.len() <= HOSTS_MAX);
+    let question = question(tokens::own(&file.access));
+    let ask = |host| ask(host, &question, patience);
     thread::scope(|scope| {
-        let asking: Vec<_> = hosts.iter().map(|host| scope.spawn(move || ask(host, patience))).collect();
+        let asking: Vec<_> = file.hosts.iter().map(|host| scope.spawn(move || ask(host))).collect();
         let gone = || Err("its answer could not be read".to_owned());
         asking.into_iter().map(|asking| asking.join().unwrap_or_else(|_| gone())).collect()
     })
 }
 
-fn ask(host: &Host, patience: Duration) -> Answer {
+/// What a host is asked: all at once, since it is answered in order.
+struct Question {
+    lines: Vec<u8>,
+    /// The first answer is that the token is known.
+    has_token: bool,
+}
+
+fn question(token: Option<Vec<u8>>) -> Question {
+    let auth = token.iter().flat_map(|token| [b"AUTH ", &token[..], b"\r\n"]);
+    let lines = auth.chain([&b"STATUS\r\nQUIT\r\n"[..]]).flatten().copied().collect();
+    Question { lines, has_token: token.is_some() }
+}
+
+fn ask(host: &Host, question: &Question, patience: Duration) -> Answer {
     let deadline = Instant::now() + patience;
     let socket = connect(host, deadline).map_err(|e| explain(&e, patience))?;
-    read(&socket, deadline).map_err(|e| explain(&e, patience))
+    read(&socket, question, deadline).map_err(|e| explain(&e, patience))
 }
 
 fn explain(e: &io::Error, patience: Duration) -> String {
@@ -138,9 +154,10 @@ fn connect(host: &Host, deadline: Instant) -> io::Result<TcpStream> {
     Err(error)
 }
 
-fn read(mut socket: &TcpStream, deadline: Instant) -> io::Result<Told> {
+fn read(mut socket: &TcpStream, question: &Question, deadline: Instant) -> io::Result<Told> {
     let asked = since_1970().as_secs_f64();
-    socket.write_all(b"STATUS\r\nQUIT\r\n")?;
+    socket.write_all(&question.lines)?;
+    let mut is_let_in = !question.has_token;
     let mut reader = BufReader::new(socket.take(ANSWER_MAX));
     let mut told = Told { facts: Vec::new(), asked, heard: asked };
     loop {
@@ -153,6 +170,7 @@ fn read(mut socket: &TcpStream, deadline: Instant) -> io::Result<Told> {
         let line = printing(line.strip_suffix(b"\r\n").unwrap_or_default());
         match line.strip_prefix("+ ") {
             Some(fact) => told.facts.push(Fact::parse(fact)),
+            None if line == "OK" && !is_let_in => is_let_in = true,
             None if line == "OK" && told.node().is_some() => return Ok(told),
             None => return Err(io::Error::other(format!("it said {line:?}, which is no answer to STATUS"))),
         }
@@ -172,6 +190,12 @@ mod tests {
 
     /// Asks a host that answers with these bytes.
     fn answered(bytes: &'static [u8]) -> Answer {
+        let asked = question(None);
+        assert_eq!(asked.lines, b"STATUS\r\nQUIT\r\n");
+        answered_to(asked, bytes)
+    }
+
+    fn answered_to(question: Question, bytes: &'static [u8]) -> Answer {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let host = Host {
@@ -183,16 +207,26 @@ mod tests {
             http_port: None,
             is_retired: false,
         };
+        let length = question.lines.len();
         let server = thread::spawn(move || {
             let (mut socket, _) = listener.accept().unwrap();
-            let mut asked = [0; 14];
+            let mut asked = vec![0; length];
             socket.read_exact(&mut asked).unwrap();
             socket.write_all(bytes).unwrap();
             asked
         });
-        let answer = ask(&host, Duration::from_secs(20));
-        assert_eq!(&server.join().unwrap(), b"STATUS\r\nQUIT\r\n");
+        let answer = ask(&host, &question, Duration::from_secs(20));
+        assert_eq!(server.join().unwrap(), question.lines);
         answer
+    }
+
+    #[test]
+    fn a_token_is_said_first_and_answered_first() {
+        let asked = || question(Some(b"secret".to_vec()));
+        assert_eq!(asked().lines, b"AUTH secret\r\nSTATUS\r\nQUIT\r\n");
+        assert!(answered_to(asked(), b"OK\r\n+ node A version=1\r\nOK\r\n").is_ok());
+        let why = answered_to(asked(), b"ERR 401 say AUTH\r\n").unwrap_err();
+        assert!(why.contains("ERR 401"), "{why}");
     }
 
     #[test]

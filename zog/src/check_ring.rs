@@ -13,7 +13,7 @@ const CLOCK_RIGHT_WITHIN: f64 = 2.0;
 
 /// Asks, compares, and says what is wrong with whom.
 pub(crate) fn run(file: &RingFile, timeout: Duration) -> Result<Exit, Failed> {
-    let answers = ask_all(&file.hosts, timeout);
+    let answers = ask_all(file, timeout);
     let compared = Compared::of(file, &answers);
     print(&compared.text)?;
     Ok(if compared.agree { Exit::Success } else { Exit::Failure })

@@ -13,7 +13,7 @@ use std::io::{self, Write};
 pub(crate) fn run(args: &AskArgs) -> Result<Exit, Failed> {
     let (origin, file) = check::load(&args.ring)?;
     let me = check::who(&args.ring, &origin, &file)?;
-    let answers = ask_all(&file.hosts, args.timeout);
+    let answers = ask_all(&file, args.timeout);
     let here = answers[me].as_ref().map_err(|why| {
         let Host { name, client_address, client_port, .. } = &file.hosts[me];
         let text = format!(

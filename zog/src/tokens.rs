@@ -60,6 +60,13 @@ fn read(path: &Path) -> io::Result<String> {
     Ok(text)
 }
 
+/// A token with which the hosts of the ring let in who asks them; none where they need none, or this user may not
+/// read the file of the tokens.
+pub(crate) fn own(access: &Access) -> Option<Vec<u8>> {
+    let text = read(access.tokens.as_deref()?).ok()?;
+    parse(&text).ok()?.all.into_iter().next()
+}
+
 /// A token a line; blank lines, and those that begin with `#`, are none.
 fn parse(text: &str) -> Result<Tokens, String> {
     let mut all = Vec::new();

@@ -101,7 +101,7 @@ struct Look {
 impl Look {
     fn at(file: &RingFile, timeout: Duration) -> Look {
         let at = Instant::now();
-        Look { at, answers: ask_all(&file.hosts, timeout) }
+        Look { at, answers: ask_all(file, timeout) }
     }
 
     /// What has happened since an earlier look.
