@@ -117,9 +117,9 @@ fn strangers(ours: &Authority) -> Vec<Stranger> {
         stranger("no TLS", Shown::Bytes(b"HELLO C\r\n".into()), "it speaks no TLS"),
         stranger("TLS 1.2", Shown::Bytes(TLS_1_2.into()), "it does not speak TLS 1.3"),
         Stranger {
-            what: "a stolen name from an address of nobody",
+            what: "a stolen name, from the address of B",
             shown: keys(ours.issue(&uri("B"), -1..1)),
-            from: 99,
+            from: 2,
             refused: "not the name in your certificate",
         },
     ]
