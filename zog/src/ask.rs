@@ -102,7 +102,7 @@ pub(crate) type Answer = Result<Told, String>;
 /// Asks all hosts at once; each has so long to tell everything.
 pub(crate) fn ask_all(file: &RingFile, patience: Duration) -> Vec<Answer> {
     debug_assert!(file.hosts.len() <= HOSTS_MAX);
-    let question = question(tokens::own(&file.access));
+    let question = question(tokens::own(&file.access).as_deref());
     let ask = |host| ask(host, &question, patience);
     thread::scope(|scope| {
         let asking: Vec<_> = file.hosts.iter().map(|host| scope.spawn(move || ask(host))).collect();
@@ -118,8 +118,8 @@ struct Question {
     has_token: bool,
 }
 
-fn question(token: Option<Vec<u8>>) -> Question {
-    let auth = token.iter().flat_map(|token| [b"AUTH ", &token[..], b"\r\n"]);
+fn question(token: Option<&[u8]>) -> Question {
+    let auth = token.iter().flat_map(|token| [b"AUTH ", *token, b"\r\n"]);
     let lines = auth.chain([&b"STATUS\r\nQUIT\r\n"[..]]).flatten().copied().collect();
     Question { lines, has_token: token.is_some() }
 }
@@ -192,10 +192,10 @@ mod tests {
     fn answered(bytes: &'static [u8]) -> Answer {
         let asked = question(None);
         assert_eq!(asked.lines, b"STATUS\r\nQUIT\r\n");
-        answered_to(asked, bytes)
+        answered_to(&asked, bytes)
     }
 
-    fn answered_to(question: Question, bytes: &'static [u8]) -> Answer {
+    fn answered_to(question: &Question, bytes: &'static [u8]) -> Answer {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let host = Host {
@@ -215,17 +215,17 @@ mod tests {
             socket.write_all(bytes).unwrap();
             asked
         });
-        let answer = ask(&host, &question, Duration::from_secs(20));
+        let answer = ask(&host, question, Duration::from_secs(20));
         assert_eq!(server.join().unwrap(), question.lines);
         answer
     }
 
     #[test]
     fn a_token_is_said_first_and_answered_first() {
-        let asked = || question(Some(b"secret".to_vec()));
+        let asked = || question(Some(b"secret"));
         assert_eq!(asked().lines, b"AUTH secret\r\nSTATUS\r\nQUIT\r\n");
-        assert!(answered_to(asked(), b"OK\r\n+ node A version=1\r\nOK\r\n").is_ok());
-        let why = answered_to(asked(), b"ERR 401 say AUTH\r\n").unwrap_err();
+        assert!(answered_to(&asked(), b"OK\r\n+ node A version=1\r\nOK\r\n").is_ok());
+        let why = answered_to(&asked(), b"ERR 401 say AUTH\r\n").unwrap_err();
         assert!(why.contains("ERR 401"), "{why}");
     }
 
