@@ -504,8 +504,10 @@ impl Checks {
                 continue;
             }
             let before = last[usize::from(origin)].replace((life, seq, id));
-            // Whoever gave up the first message of a life does not know what it names.
-            let is_ordered = |a: u32| a == life || self.told_given_up(place as u8).unwrap_or(0) == 0;
+            // Who gave up the first message of a life, or joined after it, does not know what that one names.
+            let knows_lives =
+                self.told_given_up(place as u8).unwrap_or(0) == 0 && self.newcomers & 1 << place == 0;
+            let is_ordered = |a: u32| a == life || knows_lives;
             if let Some((a, b, other)) = before.filter(|(a, b, _)| (*a, *b) >= (life, seq) && is_ordered(*a))
             {
                 return Some(format!(
