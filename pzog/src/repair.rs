@@ -305,7 +305,9 @@ impl Node {
     /// A link is up: its host serves its own stream from now on, unasked.
     pub(crate) fn servers_link_up(&mut self, now: Time, host: HostIndex, out: &mut Outputs) {
         for stream in (0..self.streams.len()).filter(|s| *s != OWN) {
-            let state = self.streams.get(stream);
+            let state = self.streams.get_mut(stream);
+            // Not when the link ends: who takes leave sends on what it was asked for, until the connection ends, too.
+            state.asked &= !(1 << host.0);
             let is_other = state.want.server.is_some_and(|server| server != host);
             if state.name.origin == host && is_other {
                 self.leave_server(stream, out);
@@ -317,7 +319,6 @@ impl Node {
     /// A link is down: who was served by its host asks another one.
     pub(crate) fn servers_link_down(&mut self, now: Time, host: HostIndex) {
         for state in self.streams.iter_mut() {
-            state.asked &= !(1 << host.0);
             state.want.gone.retain(|(h, _)| *h != host);
             if state.want.server == Some(host) {
                 (state.want.server, state.want.gap) = (None, true);

@@ -81,6 +81,9 @@ fn who_was_asked_may_answer() {
     world.run(Duration::from_millis(100));
     assert!(world.take_trace().contains(&format!("G → LA  WANT {LIFE} 1")));
     assert!(say(&mut world, "LA", &message(1, "asked for")).contains("G access.log"));
+    say(&mut world, "LA", "BYE stopping");
+    let trace = say(&mut world, "LA", &message(2, "still under way when it left"));
+    assert!(trace.contains("G access.log"), "{trace}");
 }
 
 /// The sum of lines as docs/PROTOCOL.md has it, built without the core.
