@@ -81,6 +81,7 @@ fn who_was_asked_may_answer() {
     world.run(Duration::from_millis(100));
     assert!(world.take_trace().contains(&format!("G → LA  WANT {LIFE} 1")));
     assert!(say(&mut world, "LA", &message(1, "asked for")).contains("G access.log"));
+    say(&mut world, "LA", &format!("0LA/00000000000000a1.1 {TIME} its own"));
     say(&mut world, "LA", "BYE stopping");
     let trace = say(&mut world, "LA", &message(2, "still under way when it left"));
     assert!(trace.contains("G access.log"), "{trace}");
