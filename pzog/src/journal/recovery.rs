@@ -241,13 +241,10 @@ impl Recovery {
         Ok(())
     }
 
-    /// A later segment that is certain goes on where an earlier one ended: this one was cut off by a crash, or was not
-    /// begun before that.
+    /// What comes later does not go on from this segment: it came behind what a crash had cut off.
     fn drop_left_out(&mut self, number: u64) {
         self.state.dead.push(number);
-        self.find(format!(
-            "TORN journal segment {number:016x}: it came behind what a crash had cut off; dropped"
-        ));
+        self.find_cut_off(number);
     }
 
     /// Whether the predecessor of a segment is newer than all that were taken: mostly it was released.
@@ -307,9 +304,7 @@ impl Recovery {
         self.taken.retain(|taken| *taken < number);
         (self.state, self.has_base, self.damaged, self.lost) = (state, has_base, damaged, lost);
         self.pending = None;
-        self.find(format!(
-            "TORN journal segment {number:016x}: it came behind what a crash had cut off; dropped"
-        ));
+        self.find_cut_off(number);
     }
 
     /// Where a segment ends, if the next one tells that and it is certain: a crash may leave the next one's head and
@@ -383,6 +378,12 @@ impl Recovery {
 
     fn find_damage(&mut self, segment: u64, from: u32, to: u32) {
         self.find(format!("DAMAGED journal segment {segment:016x}, offset {from} to {to}: passed over"));
+    }
+
+    fn find_cut_off(&mut self, number: u64) {
+        self.find(format!(
+            "TORN journal segment {number:016x}: it came behind what a crash had cut off; dropped"
+        ));
     }
 
     fn find(&mut self, finding: String) {
