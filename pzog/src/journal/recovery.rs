@@ -473,7 +473,15 @@ impl Recovery {
             Line::Data(line, logged) => self.data(place, line, logged),
             Line::GivenUp { stream, upto } => {
                 if let Some(at) = self.open(stream) {
-                    self.state.streams.get_mut(at).pass_over(upto);
+                    let stream = self.state.streams.get_mut(at);
+                    stream.pass_over(upto);
+                    stream.passed =
+                        Some(Numbers { from: 1, to: upto }).filter(|_| !planted!(PassedOverForgotten));
+                }
+            }
+            Line::Passed { stream, numbers } => {
+                if let Some(at) = self.open(stream).filter(|_| !planted!(PassedOverForgotten)) {
+                    self.state.streams.get_mut(at).passed = Some(numbers);
                 }
             }
         }
@@ -514,6 +522,9 @@ impl Recovery {
         }
         stream.journaled = line.journaled;
         (stream.logged, stream.repeats, stream.given_up) = (line.logged, line.repeats, line.given_up);
+        // Where it is not told behind this, as by a former build, it may be any.
+        stream.passed = (line.given_up > 0 && !planted!(PassedOverForgotten))
+            .then_some(Numbers { from: 1, to: line.journaled });
         stream.named |= line.named;
         stream.holes.clone_from(&line.holes);
     }
