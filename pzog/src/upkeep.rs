@@ -6,7 +6,7 @@ use crate::event::{LogFile, Outputs, Severity, Slice, Source, Span};
 use crate::journal::record::{
     Mark, put_certain, put_fresh, put_head, put_mark, put_passed, put_session, put_stream,
 };
-use crate::journal::recovery::Certain;
+use crate::journal::recovered::Certain;
 use crate::journal::writer::Entry;
 use crate::limits::{
     LINE_GROWTH, MARK_WITHIN, NOTES_BYTES, PREPARE_AGAIN, READS_IN_SEGMENT, RELEASE_WITHIN, SEGMENTS_IDLE,
