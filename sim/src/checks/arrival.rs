@@ -37,10 +37,12 @@ impl Checks {
             let lacks = |place: &usize| {
                 self.hosts[*place].logs.count(id as u32) == 0 && !self.has_given_up(*place, id as u32)
             };
+            let lacking = self.addressees(message).find(lacks)?;
             let is_sure = message.answered.is_some_and(|answered| !self.is_excused(message, answered));
-            let is_anywhere = self.addressees(message).any(|place| !lacks(&place));
-            let must_be = is_sure || is_anywhere && !message.is_orphan;
-            let lacking = self.addressees(message).find(lacks).filter(|_| must_be)?;
+            let is_anywhere = || self.addressees(message).any(|place| !lacks(&place));
+            if !is_sure && (message.is_orphan || !is_anywhere()) {
+                return None;
+            }
             let why = match message.answered {
                 Some((host, at, level)) if is_sure => {
                     format!("H{host} answered OK ({}) at {at} µs (P1)", level.word())

@@ -1,5 +1,6 @@
 //! Which host has which message, as far as the simulator can know: appended, on the disk, or lost again.
 
+use super::lines::split_lines;
 use super::{Checks, Has, Logs};
 use crate::disk::Disk;
 use crate::event::Moment;
@@ -9,7 +10,7 @@ use pzog::time::STAMP_LEN;
 impl Checks {
     /// A piece of a record was appended; the journal ends there now.
     pub(crate) fn appended(&mut self, place: u8, life: u32, end: (u64, u32), piece: &[u8], is_own: bool) {
-        for line in piece.split(|b| *b == b'\n') {
+        for line in split_lines(piece) {
             let Some((head, text)) = split_data(line) else { continue };
             let Some(id) = self.id_of(text) else { continue };
             if is_own {
@@ -109,9 +110,9 @@ impl Checks {
     }
 }
 
-/// Head and text of a data line, without its end.
+/// Head and text of a data line.
 fn split_data(line: &[u8]) -> Option<(&[u8], &[u8])> {
-    let line = line.strip_suffix(b"\r")?;
+    let line = line.strip_suffix(b"\r\n")?;
     if !matches!(line.first()?, b'0'..=b'2' | b'R') {
         return None;
     }

@@ -9,7 +9,7 @@ impl Checks {
     /// Lines were written to a log: they must be whole, known, for this host, and there for the first time.
     pub(crate) fn logged(&mut self, place: u8, log: usize, start: usize, lines: &[u8], now: Moment) {
         let mut at = start;
-        for line in lines.split_inclusive(|b| *b == b'\n') {
+        for line in split_lines(lines) {
             at += line.len();
             if let Err(what) = self.line(place, (log, at), line) {
                 let line = String::from_utf8_lossy(line);
@@ -55,4 +55,15 @@ impl Checks {
         let id: u32 = std::str::from_utf8(&digits[..count]).ok()?.parse().ok()?;
         self.messages.get(id as usize).filter(|m| m.said.text == text).map(|_| id)
     }
+}
+
+/// The lines of a piece, each with its end, and what follows the last end.
+pub(super) fn split_lines(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut rest = bytes;
+    std::iter::from_fn(move || {
+        let end = memchr::memchr(b'\n', rest).map_or(rest.len(), |at| at + 1);
+        let (line, behind) = rest.split_at(end);
+        rest = behind;
+        (!line.is_empty()).then_some(line)
+    })
 }
