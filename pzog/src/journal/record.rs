@@ -237,7 +237,14 @@ fn put(out: &mut Vec<u8>, args: core::fmt::Arguments<'_>) {
 
 /// The lines of a record, without their ends.
 pub(crate) fn lines(payload: &[u8]) -> impl Iterator<Item = &[u8]> {
-    payload.split(|b| *b == b'\n').filter_map(|line| line.strip_suffix(b"\r"))
+    let mut rest = payload;
+    let next = move || {
+        let end = memchr::memchr(b'\n', rest)?;
+        let line = &rest[..end];
+        rest = &rest[end + 1..];
+        Some(line)
+    };
+    core::iter::from_fn(next).filter_map(|line| line.strip_suffix(b"\r"))
 }
 
 #[cfg(test)]
