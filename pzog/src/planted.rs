@@ -68,11 +68,13 @@ pub enum Bug {
     YouthForgotten,
     /// Sums are told to hosts that do not know them.
     NewLineToOld,
+    /// Own messages leave before they are in the journal.
+    SentBeforeJournal,
 }
 
 impl Bug {
     /// All of them.
-    pub const ALL: [Bug; 31] = [
+    pub const ALL: [Bug; 32] = [
         Bug::AnswerBeforeSync,
         Bug::LevelsCountJournaled,
         Bug::WatermarkTooHigh,
@@ -104,6 +106,7 @@ impl Bug {
         Bug::LogNotCut,
         Bug::YouthForgotten,
         Bug::NewLineToOld,
+        Bug::SentBeforeJournal,
     ];
 }
 
