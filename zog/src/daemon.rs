@@ -334,11 +334,11 @@ impl Daemon {
         outputs.send.sort_by_key(|(conn, _)| *conn);
         outputs.answer.sort_by_key(|(conn, _)| *conn);
         self.send(&outputs.send, outputs, input);
+        if outputs.sync {
+            sync::journal(self); // the disk begins while the rest is done
+        }
         self.write_log(&outputs.log);
         self.answer(outputs, input);
-        if outputs.sync {
-            sync::journal(self);
-        }
         self.mark(outputs.mark);
         self.dial(&outputs.dial);
         self.close(&outputs.close);
