@@ -70,6 +70,8 @@ pub enum Bug {
     YouthForgotten,
     /// Sums are told to hosts that do not know them.
     NewLineToOld,
+    /// Own messages leave before they are in the journal.
+    SentBeforeJournal,
 }
 
 impl Bug {
@@ -107,6 +109,7 @@ impl Bug {
         Bug::LogNotCut,
         Bug::YouthForgotten,
         Bug::NewLineToOld,
+        Bug::SentBeforeJournal,
     ];
 }
 

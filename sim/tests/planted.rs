@@ -40,6 +40,7 @@ const FOUND_BY: [(Bug, &str); 32] = [
     (Bug::LogNotCut, "kills"),
     (Bug::YouthForgotten, "add-a-host"),
     (Bug::NewLineToOld, "rolling-upgrade"),
+    (Bug::SentBeforeJournal, "kills"),
 ];
 
 /// The first seed that finds a bug, and how.
