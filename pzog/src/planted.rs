@@ -76,7 +76,7 @@ pub enum Bug {
 
 impl Bug {
     /// All of them.
-    pub const ALL: [Bug; 32] = [
+    pub const ALL: [Bug; 33] = [
         Bug::AnswerBeforeSync,
         Bug::LevelsCountJournaled,
         Bug::WatermarkTooHigh,

@@ -7,7 +7,7 @@ use pzog::planted::{Bug, plant};
 use sim::{Scenario, Tracing, simulate};
 
 /// A bug, and the scenario that finds it.
-const FOUND_BY: [(Bug, &str); 32] = [
+const FOUND_BY: [(Bug, &str); 33] = [
     (Bug::AnswerBeforeSync, "calm"),
     (Bug::LevelsCountJournaled, "calm"),
     (Bug::WatermarkTooHigh, "power"),
