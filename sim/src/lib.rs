@@ -12,7 +12,7 @@
 //! | `rollout` | a ring that changes: other hosts, another order, another build |
 //! | `checks`, `conclude` | what must hold: P1 to P7 |
 //! | `dice`, `trace`, `outcome` | chance by seed; what happened; what came of it |
-//! | `runner`, `cuts` | many seeds; every pattern of cut links |
+//! | `runner`, `cuts`, `upgrades` | many seeds; every pattern of cut links; every order of an upgrade |
 //! | `cost` | what hosts of a ring of any size send each other |
 //!
 //! The same scenario, seed and build do the same, byte for byte: a failure is replayed with `--trace`.
@@ -51,6 +51,7 @@ mod runner;
 mod scenario;
 mod trace;
 mod twin;
+mod upgrades;
 mod world;
 
 pub use cost::{Cost, KINDS, Kind, Traffic, cost};
@@ -60,4 +61,5 @@ pub use outcome::{Counts, Outcome};
 pub use runner::{Tally, run, run_each};
 pub use scenario::Scenario;
 pub use trace::Tracing;
+pub use upgrades::{ORDERS, simulate_upgrade};
 pub use world::simulate;
