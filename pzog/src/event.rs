@@ -128,6 +128,13 @@ pub enum Input<'a> {
         /// The new file and its length.
         log: LogFile,
     },
+    /// Whether access.log holds lines of earlier turns back, since its disk does not take them. From then until it does
+    /// not, no message is taken and none is answered; what promises nothing is. The driver has held back itself what
+    /// the turn answered whose lines were the first; it reads no peers meanwhile.
+    LogHeld {
+        /// Whether it does.
+        is_held: bool,
+    },
     /// The segment that [`Outputs::prepare`] asked for is there, or, if not `ok`, there is no room for it.
     Prepared {
         /// Whether it can be appended to.

@@ -86,6 +86,8 @@ pub struct Node {
     pub(crate) sync: Sync,
     /// The journal takes what may come in this turn.
     pub(crate) has_room: bool,
+    /// access.log holds lines back: nothing is taken that would stand in it, and no message is answered.
+    pub(crate) log_is_held: bool,
     /// Messages of peers were let go since there was no room for them.
     pub(crate) has_let_go: bool,
     /// Bytes of the head of the last segment.
@@ -195,6 +197,7 @@ impl Node {
             own: Own::default(),
             journal: Journal::new(segments, index, first, settings.segment_bytes, mark),
             has_room: true,
+            log_is_held: false,
             has_let_go: false,
             snapshot_bytes: 0,
             journaled_before_turn: None,
@@ -277,6 +280,7 @@ impl Node {
             Input::Synced => self.synced(now.mono, out),
             Input::Marked { log } => self.marked(log, out),
             Input::LogOpened { log } => self.log_opened(log, out),
+            Input::LogHeld { is_held } => self.log_held(is_held),
             Input::Prepared { ok } => self.prepared(now.mono, ok, out),
             Input::Reconfigured { settings } => self.reconfigure(now.mono, settings),
             Input::Stop => self.stop(now.mono),
@@ -397,6 +401,12 @@ impl Node {
         }
         self.raised = raised;
         self.sync_own_ends(now, out);
+    }
+
+    /// access.log takes no lines, or takes them again.
+    fn log_held(&mut self, is_held: bool) {
+        self.log_is_held = is_held;
+        self.release |= !is_held;
     }
 
     /// New settings hold at once, also for what was due by the old ones.
