@@ -92,7 +92,8 @@ fn apply(
     running.log.clone_from(&file.log);
     running.access.clone_from(&file.access);
     running.keep_free = file.keep_free;
-    let is_other_ring = file.hosts != running.hosts || file.scheme != running.scheme;
+    // The ring has the retired hosts and the scheme, too.
+    let is_other_ring = file.hosts != running.hosts || file.ring() != running.ring();
     if is_other_ring || file.tls != running.tls || file.http != running.http {
         let text = "RELOAD took the settings; the hosts, the scheme, tls or [http] have changed, too, \
                     which needs a restart of every daemon";
