@@ -6,7 +6,7 @@ use crate::event::{ConnId, Input, Outputs, Severity, Source};
 use crate::journal::Recovered;
 use crate::journal::recovered::Certain;
 use crate::journal::writer::Journal;
-use crate::limits::{LINE_GROWTH, STOP, SYNC_WITHIN};
+use crate::limits::{LINE_GROWTH, STOP, SYNC_MUCH_BYTES, SYNC_MUCH_WITHIN, SYNC_WITHIN};
 use crate::link::Link;
 use crate::peer::{Peer, Phase};
 use crate::relay::{Way, ways};
@@ -154,6 +154,8 @@ pub(crate) struct Sync {
     pub(crate) times: Histogram,
     /// Somebody waits for what was written: sync in this turn.
     pub(crate) urgent: bool,
+    /// Since when there is something that no sync covers, and when it is to be synced.
+    since: Option<Time>,
     at: Option<Time>,
 }
 
@@ -369,9 +371,13 @@ impl Node {
         if sync.written == sync.covered() {
             return;
         }
-        let at = *sync.at.get_or_insert(now + SYNC_WITHIN);
+        let is_much = self.journal.uncovered_bytes() >= SYNC_MUCH_BYTES;
+        let within = if is_much { SYNC_MUCH_WITHIN } else { SYNC_WITHIN };
+        let at = *sync.since.get_or_insert(now) + within;
+        sync.at = Some(at);
         if sync.syncing.is_none() && (sync.urgent || at <= now) {
-            *sync = Sync { syncing: Some(sync.written), begun: now, urgent: false, at: None, ..*sync };
+            let written = Some(sync.written);
+            *sync = Sync { syncing: written, begun: now, urgent: false, since: None, at: None, ..*sync };
             self.streams.sync_begins();
             self.journal.sync_begins();
             self.sync_own_begins();

@@ -44,8 +44,10 @@ pub enum Bug {
     NoRepair,
     /// What hosts told to lack is passed over, however long ago they told it.
     PassedOverUnheard,
-    /// `majority` and `all` count hosts that may have given a message up.
-    AbandonedCounted,
+    /// `majority` and `all` count hosts that have passed a message over.
+    PassedOverCounted,
+    /// A host does not tell what it has passed over.
+    PassedOverUntold,
     /// Refused lines are not reported.
     RefusalUnreported,
     /// The time of a client's message is the host's.
@@ -68,11 +70,13 @@ pub enum Bug {
     YouthForgotten,
     /// Sums are told to hosts that do not know them.
     NewLineToOld,
+    /// Own messages leave before they are in the journal.
+    SentBeforeJournal,
 }
 
 impl Bug {
     /// All of them.
-    pub const ALL: [Bug; 31] = [
+    pub const ALL: [Bug; 33] = [
         Bug::AnswerBeforeSync,
         Bug::LevelsCountJournaled,
         Bug::WatermarkTooHigh,
@@ -92,7 +96,8 @@ impl Bug {
         Bug::RotationUnmarked,
         Bug::NoRepair,
         Bug::PassedOverUnheard,
-        Bug::AbandonedCounted,
+        Bug::PassedOverCounted,
+        Bug::PassedOverUntold,
         Bug::RefusalUnreported,
         Bug::OwnTime,
         Bug::WrongHop,
@@ -104,6 +109,7 @@ impl Bug {
         Bug::LogNotCut,
         Bug::YouthForgotten,
         Bug::NewLineToOld,
+        Bug::SentBeforeJournal,
     ];
 }
 

@@ -10,9 +10,9 @@
 //! | `network`, `disk`, `clock`, `clients` | what is around them |
 //! | `faults`, `twin` | what goes wrong |
 //! | `rollout` | a ring that changes: other hosts, another order, another build |
-//! | `checks`, `logs`, `bounds`, `conclude` | what must hold: P1 to P7 |
+//! | `checks`, `conclude` | what must hold: P1 to P7 |
 //! | `dice`, `trace`, `outcome` | chance by seed; what happened; what came of it |
-//! | `runner`, `cuts` | many seeds; every pattern of cut links |
+//! | `runner`, `cuts`, `upgrades` | many seeds; every pattern of cut links; every order of an upgrade |
 //! | `cost` | what hosts of a ring of any size send each other |
 //!
 //! The same scenario, seed and build do the same, byte for byte: a failure is replayed with `--trace`.
@@ -31,7 +31,6 @@ macro_rules! planted {
     };
 }
 
-mod bounds;
 mod checks;
 mod clients;
 mod clock;
@@ -44,7 +43,6 @@ mod event;
 mod faults;
 mod host;
 mod life;
-mod logs;
 mod network;
 mod outcome;
 mod perform;
@@ -53,6 +51,7 @@ mod runner;
 mod scenario;
 mod trace;
 mod twin;
+mod upgrades;
 mod world;
 
 pub use cost::{Cost, KINDS, Kind, Traffic, cost};
@@ -62,4 +61,5 @@ pub use outcome::{Counts, Outcome};
 pub use runner::{Tally, run, run_each};
 pub use scenario::Scenario;
 pub use trace::Tracing;
+pub use upgrades::{ORDERS, simulate_upgrade};
 pub use world::simulate;

@@ -13,6 +13,7 @@ impl World {
         let ending = self.carry_out(place, &out, input, is_rotation);
         self.trace
             .add(out.append.len() as u64 | (out.send.len() as u64) << 20 | (out.answer.len() as u64) << 40);
+        self.trace.add(out.forward.len() as u64);
         self.trace.add_bytes(&out.log);
         match ending {
             Err(ending) => self.end(place, ending),
@@ -32,14 +33,12 @@ impl World {
     }
 
     fn carry_out(&mut self, place: u8, out: &Outputs, input: &[u8], is_rotation: bool) -> Result<(), Ending> {
+        self.send_all(place, &out.forward, out, input)?;
         self.append(place, out, input)?;
         if is_rotation {
             self.sync_now(place);
         }
-        for (conn, slice) in &out.send {
-            self.strike(place)?;
-            self.send(place, *conn, out.bytes(*slice, input));
-        }
+        self.send_all(place, &out.send, out, input)?;
         self.write_log(place, &out.log)?;
         for (conn, slice) in &out.answer {
             self.strike(place)?;
@@ -62,6 +61,20 @@ impl World {
         Ok(())
     }
 
+    fn send_all(
+        &mut self,
+        place: u8,
+        lines: &[(ConnId, Slice)],
+        out: &Outputs,
+        input: &[u8],
+    ) -> Result<(), Ending> {
+        for (conn, slice) in lines {
+            self.strike(place)?;
+            self.send(place, *conn, out.bytes(*slice, input));
+        }
+        Ok(())
+    }
+
     /// The process may end here.
     pub(crate) fn strike(&mut self, place: u8) -> Result<(), Ending> {
         match &mut self.hosts[usize::from(place)].doom {
@@ -78,7 +91,8 @@ impl World {
         if out.append.is_empty() {
             return Ok(());
         }
-        let bytes: Vec<u8> = out.append.iter().flat_map(|piece| out.bytes(*piece, input)).copied().collect();
+        let pieces: Vec<&[u8]> = out.append.iter().map(|piece| out.bytes(*piece, input)).collect();
+        let bytes = pieces.concat();
         let doomed = self.strike(place);
         let host = &mut self.hosts[usize::from(place)];
         let fails = std::mem::take(&mut host.mood.next_append_fails);
@@ -276,10 +290,13 @@ impl World {
     pub(crate) fn read(&mut self, of: Process, read: pzog::Read) {
         let Place { segment, offset } = read.at;
         self.trace.add(segment ^ u64::from(offset));
-        let mut bytes = self.hosts[usize::from(of.host)].disk.read(read.at, read.bytes);
+        let mut bytes = std::mem::take(&mut self.piece);
+        bytes.clear();
+        bytes.extend_from_slice(self.hosts[usize::from(of.host)].disk.read(read.at, read.bytes));
         if let Some((_, out)) = self.handle(of.host, Input::JournalRead { id: read.id, bytes: &mut bytes }) {
             self.perform(of.host, out, &bytes, false);
         }
+        self.piece = bytes;
     }
 
     /// access.log is renamed; mostly the daemon is told so a little later.

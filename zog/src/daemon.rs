@@ -324,6 +324,9 @@ impl Daemon {
 
     fn perform(&mut self, now: Now, input: &[u8]) {
         let mut outputs = mem::take(&mut self.outputs);
+        // What is for one connection stands together then, in its order, and is one write.
+        outputs.forward.sort_by_key(|(conn, _)| *conn);
+        self.send(&outputs.forward, &outputs, input);
         match self.journal.append(&outputs, input) {
             Ok(()) => self.carry_out(now, &mut outputs, input),
             Err(e) => self.fail("the journal cannot be written", &e),
@@ -332,15 +335,14 @@ impl Daemon {
     }
 
     fn carry_out(&mut self, now: Now, outputs: &mut Outputs, input: &[u8]) {
-        // What is for one connection stands together then, in its order, and is one write.
         outputs.send.sort_by_key(|(conn, _)| *conn);
         outputs.answer.sort_by_key(|(conn, _)| *conn);
         self.send(&outputs.send, outputs, input);
+        if outputs.sync {
+            sync::journal(self); // the disk begins while the rest is done
+        }
         self.write_log(&outputs.log);
         self.answer(outputs, input);
-        if outputs.sync {
-            sync::journal(self);
-        }
         self.mark(outputs.mark);
         self.dial(&outputs.dial);
         self.close(&outputs.close);

@@ -246,7 +246,15 @@ impl<'a> Replay<'a> {
             Line::Data(line, logged) => self.data(place, line, logged),
             Line::GivenUp { stream, upto } => {
                 if let Some(at) = self.open(stream) {
-                    self.state.streams.get_mut(at).pass_over(upto);
+                    let stream = self.state.streams.get_mut(at);
+                    stream.pass_over(upto);
+                    // Which it was is told behind this, but by a former build.
+                    stream.passed = Some(Numbers { from: 1, to: upto });
+                }
+            }
+            Line::Passed { stream, numbers } => {
+                if let Some(at) = self.open(stream) {
+                    self.state.streams.get_mut(at).passed = Some(numbers);
                 }
             }
         }
@@ -287,6 +295,7 @@ impl<'a> Replay<'a> {
         }
         stream.journaled = line.journaled;
         (stream.logged, stream.repeats, stream.given_up) = (line.logged, line.repeats, line.given_up);
+        stream.passed = (line.given_up > 0).then_some(Numbers { from: 1, to: line.journaled });
         stream.named |= line.named;
         stream.holes.clone_from(&line.holes);
     }
