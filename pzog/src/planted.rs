@@ -68,11 +68,15 @@ pub enum Bug {
     YouthForgotten,
     /// Sums are told to hosts that do not know them.
     NewLineToOld,
+    /// What others say is taken from whoever says it.
+    TakenFromAnybody,
+    /// Sums are told and not compared.
+    SumsNotCompared,
 }
 
 impl Bug {
     /// All of them.
-    pub const ALL: [Bug; 31] = [
+    pub const ALL: [Bug; 33] = [
         Bug::AnswerBeforeSync,
         Bug::LevelsCountJournaled,
         Bug::WatermarkTooHigh,
@@ -104,6 +108,8 @@ impl Bug {
         Bug::LogNotCut,
         Bug::YouthForgotten,
         Bug::NewLineToOld,
+        Bug::TakenFromAnybody,
+        Bug::SumsNotCompared,
     ];
 }
 

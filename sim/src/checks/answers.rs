@@ -27,8 +27,10 @@ impl Checks {
         // Whoever gave it up does so, too; the message's origin alone knows that.
         let is_origin = self.messages[id as usize].origin.0 == place;
         let is_synced = |(at, h): &(usize, &HostChecks)| {
-            let is_done = before_its_time & 1 << at != 0 || (!is_origin && self.has_given_up(*at, id));
-            h.has[id as usize] == Has::Synced || is_done
+            h.has[id as usize] == Has::Synced
+                || before_its_time & 1 << at != 0
+                || (!is_origin && self.has_given_up(*at, id))
+                || self.has_other(*at, id)
         };
         let synced = self.hosts.iter().enumerate().filter(of_ring).filter(is_synced).count();
         let ring = host.ring.count_ones() as usize;
