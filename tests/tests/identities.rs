@@ -104,9 +104,9 @@ fn strangers(ours: &Authority) -> Vec<Stranger> {
         stranger(
             "another CA",
             keys(Authority::new().issue(&uri("C"), -1..1)),
-            "of no CA in this host's ca.pem",
+            "of no CA in our ca.pem",
         ),
-        stranger("self-signed", keys(Keys::self_signed(&uri("C"))), "of no CA in this host's ca.pem"),
+        stranger("self-signed", keys(Keys::self_signed(&uri("C"))), "of no CA in our ca.pem"),
         stranger("another ring", keys(ours.issue("zog://other/C", -1..1)), "of another ring: zog://other/C"),
         stranger(
             "the certificate of B",
@@ -194,9 +194,9 @@ fn impostors(ours: &Authority) -> Vec<Stranger> {
         stranger(
             "another CA",
             keys(Authority::new().issue(&uri("C"), -1..1)),
-            "of no CA in this host's ca.pem",
+            "of no CA in our ca.pem",
         ),
-        stranger("self-signed", keys(Keys::self_signed(&uri("C"))), "of no CA in this host's ca.pem"),
+        stranger("self-signed", keys(Keys::self_signed(&uri("C"))), "of no CA in our ca.pem"),
         stranger("another ring", keys(ours.issue("zog://other/C", -1..1)), "of another ring: zog://other/C"),
         stranger("no TLS", Shown::Bytes(b"ERR 501 what is this?\r\n".into()), "it speaks no TLS"),
         stranger(
@@ -247,7 +247,7 @@ fn who_has_expired_says_so_itself_and_is_refused_by_the_others() {
     ring.start_unlinked(&[0, 1]);
     ring.wait_for_error(0, &["ERROR", "KEYS has expired", "`zog keys issue A --replace`"]);
     ring.wait_for_error(1, &["REFUSED 505", "its certificate has expired"]);
-    ring.wait_for_error(0, &["REFUSED 505", "it refuses this host's certificate (CertificateExpired)"]);
+    ring.wait_for_error(0, &["REFUSED 505", "it refuses our certificate (CertificateExpired)"]);
     ours.issue(&uri("A"), -1..1).write(&ring.keys_dir(), "A");
     ring.daemon(0).signal(Signal::HUP);
     ring.wait_linked();

@@ -108,7 +108,7 @@ fn the_ca_is_changed_under_load_with_the_old_and_the_new_side_by_side() {
     fs::rename(ring.keys_dir(), ring.dir().join("new")).expect("a rename");
     fs::rename(&old, ring.keys_dir()).expect("a rename");
     ring.start_unlinked(&[2]);
-    ring.wait_for_error(2, &["REFUSED 505", "of no CA in this host's ca.pem"]);
+    ring.wait_for_error(2, &["REFUSED 505", "of no CA in our ca.pem"]);
 }
 
 #[test]

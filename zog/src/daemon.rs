@@ -225,7 +225,18 @@ impl Daemon {
                 Kind::Client => self.read_max.min(self.door.client_read_max(connection.is_suspect)),
                 Kind::Peer(_) => self.read_max,
             };
-            let read = connection.read(&mut buffer[kept..][..max]);
+            let mut read = connection.read(&mut buffer[kept..][..max]);
+            if let (true, Some(came)) = (connection.is_new, read) {
+                read = tls::meet(self, conn, &mut buffer[..max], came);
+            }
+            self.hear(conn, &mut buffer, kept, read);
+        }
+        self.read_buffer = buffer;
+    }
+
+    /// What came of a connection, if anything did, stands in the buffer behind its unfinished line.
+    fn hear(&mut self, conn: ConnId, buffer: &mut [u8], kept: usize, read: Option<usize>) {
+        if let Some(connection) = self.connections.get_mut(conn) {
             let (kind, phase, is_trusted) = (connection.kind, connection.phase, connection.is_trusted);
             if let Some(news) = connection.take_news() {
                 tls::tell(self, conn, &news);
@@ -241,7 +252,6 @@ impl Daemon {
                 self.finished(conn);
             }
         }
-        self.read_buffer = buffer;
     }
 
     /// A client has shut its end.

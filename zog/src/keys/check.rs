@@ -2,8 +2,9 @@
 
 use super::{now, say};
 use crate::exit::{Exit, Failed};
-use crate::tls::{Chain, Files, Hosts, Keys, certificates, date, private_text, validity};
+use crate::tls::{Chain, Hosts, Keys};
 use ringfile::RingFile;
+use ringkeys::{Files, certificates, date, private_text, validity};
 use std::fmt::Write as _;
 use std::fs;
 

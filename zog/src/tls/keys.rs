@@ -1,12 +1,11 @@
 //! The keys of this host as they were read last, ready to be used.
 
-use super::files::{self, Files};
-use super::identity::{Identity, validity};
-use super::verifier::Verifier;
+use ringkeys::{Files, Identity, Verifier, certificates, private_key, provider, store, validity};
 use rustls::client::{Resumption, verify_server_cert_signed_by_trust_anchor};
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
-use rustls::server::{NoServerSessionStorage, ParsedCertificate};
+use rustls::server::danger::ClientCertVerifier;
+use rustls::server::{NoClientAuth, NoServerSessionStorage, ParsedCertificate};
 use rustls::version::TLS13;
 use rustls::{CertificateError, ClientConfig, RootCertStore, ServerConfig};
 use std::sync::Arc;
@@ -31,6 +30,8 @@ impl Hosts {
 pub(crate) struct Keys {
     /// For whoever dials us.
     pub(crate) accept: Arc<ServerConfig>,
+    /// For clients, of whom no certificate is wanted.
+    pub(crate) accept_clients: Arc<ServerConfig>,
     /// For each host that we dial, by its place in the ring: it must be that host.
     pub(crate) dial: Vec<Arc<ClientConfig>>,
     /// When this host's own certificate expires, in seconds of Unix time.
@@ -54,8 +55,8 @@ impl Chain {
     /// Reads a host's certificate and the CAs; says what is wrong with them, but not that they have expired.
     pub(crate) fn load(files: &Files, host: &str) -> Result<Chain, String> {
         let ca_file = files.cas();
-        let (cas, path) = (files::certificates(&ca_file)?, files.certificate(host));
-        let certificates = files::certificates(&path)?;
+        let (cas, path) = (certificates(&ca_file)?, files.certificate(host));
+        let certificates = certificates(&path)?;
         let wrong = |why: String| format!("{}: {why}", path.display());
         let identity = Identity::of(&certificates[0]).map_err(wrong)?;
         if identity.host != host {
@@ -78,14 +79,6 @@ impl Chain {
     }
 }
 
-fn store(cas: &[CertificateDer<'static>]) -> Result<RootCertStore, String> {
-    let mut store = RootCertStore::empty();
-    for ca in cas {
-        store.add(ca.clone()).map_err(|e| format!("a CA in it cannot be used: {e}"))?;
-    }
-    Ok(store)
-}
-
 /// Whether this CA has signed the first of the certificates: looked at as of the last moment at which that is valid.
 pub(crate) fn is_signed_by(certificates: &[CertificateDer<'static>], ca: &CertificateDer<'static>) -> bool {
     let (Ok(parsed), Ok((_, at)), Ok(store)) = (
@@ -102,27 +95,25 @@ pub(crate) fn is_signed_by(certificates: &[CertificateDer<'static>], ca: &Certif
     verified.is_ok()
 }
 
-fn provider() -> Arc<CryptoProvider> {
-    Arc::new(rustls::crypto::ring::default_provider())
-}
-
 impl Keys {
     /// Reads the keys of this host; says what is wrong with them, but not that they have expired.
     pub(crate) fn load(files: &Files, hosts: &Hosts) -> Result<Keys, String> {
         let chain = Chain::load(files, hosts.my_name())?;
         let path = files.key(hosts.my_name());
-        let key = files::private_key(&path)?;
+        let key = private_key(&path)?;
         let provider = provider();
         let verifier = |hosts: Vec<String>| Verifier::new(&provider, &chain.cas, &chain.identity.ring, hosts);
         let unusable = |e: rustls::Error| format!("{}: {}", path.display(), unusable(&e));
         let others = hosts.names.iter().filter(|name| *name != hosts.my_name()).cloned().collect();
-        let accept = accept(&provider, verifier(others)?, &chain, key.clone_key()).map_err(unusable)?;
+        let accept =
+            |judge| accept(&provider, judge, &chain, key.clone_key()).map(Arc::new).map_err(unusable);
         let dial = |name: &String| {
             let verifier = verifier(vec![name.clone()])?;
             dial(&provider, verifier, &chain, key.clone_key()).map(Arc::new).map_err(unusable)
         };
         Ok(Keys {
-            accept: Arc::new(accept),
+            accept: accept(verifier(others)?)?,
+            accept_clients: accept(Arc::new(NoClientAuth))?,
             dial: hosts.names.iter().map(dial).collect::<Result<_, _>>()?,
             expires_at: chain.validity.1,
             ca_expires_at: chain.ca_expires_at,
@@ -148,13 +139,13 @@ fn unusable(e: &rustls::Error) -> String {
 /// How connections are accepted. Nothing is remembered of them, so that each proves itself anew.
 fn accept(
     provider: &Arc<CryptoProvider>,
-    verifier: Arc<Verifier>,
+    judge: Arc<dyn ClientCertVerifier>,
     chain: &Chain,
     key: PrivateKeyDer<'static>,
 ) -> Result<ServerConfig, rustls::Error> {
     let mut config = ServerConfig::builder_with_provider(provider.clone())
         .with_protocol_versions(&[&TLS13])?
-        .with_client_cert_verifier(verifier)
+        .with_client_cert_verifier(judge)
         .with_single_cert(chain.certificates.clone(), key)?;
     config.session_storage = Arc::new(NoServerSessionStorage {});
     config.send_tls13_tickets = 0;

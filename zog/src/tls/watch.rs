@@ -1,10 +1,11 @@
 //! Keys that change while the daemon runs, and keys that are about to expire.
 
 use super::keys::Keys;
-use super::{Tls, date};
+use super::Tls;
 use crate::daemon::{Daemon, Shared};
 use crate::rt::Timer;
 use pzog::Severity;
+use ringkeys::date;
 use std::rc::Rc;
 use std::time::Duration;
 
