@@ -50,7 +50,9 @@ pub(crate) fn ring_file(text: &str) -> Result<RingFile, Vec<Fault>> {
     let (retired, hosts): (Vec<Host>, Vec<Host>) = hosts.into_iter().partition(|h| h.is_retired);
     let names = |hosts: &[Host]| hosts.iter().map(|h| h.name.clone()).collect();
     match Ring::new(names(&hosts), scheme).and_then(|ring| ring.with_retired(names(&retired))) {
-        Ok(ring) => Ok(RingFile { hosts, scheme, settings, log, tls, tls_clients, access, keep_free, http, ring }),
+        Ok(ring) => {
+            Ok(RingFile { hosts, scheme, settings, log, tls, tls_clients, access, keep_free, http, ring })
+        }
         Err(error) => {
             faults.add(0, "host", Wrong::new(error.to_string(), HOSTS_RIGHT));
             Err(faults.list)

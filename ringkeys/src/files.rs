@@ -17,6 +17,8 @@ pub struct Files {
 }
 
 impl Files {
+    /// Those of this directory.
+    #[must_use]
     pub fn of(dir: &Path) -> Files {
         Files { dir: dir.to_owned() }
     }

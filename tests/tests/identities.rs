@@ -101,11 +101,7 @@ fn strangers(ours: &Authority) -> Vec<Stranger> {
             "no other host in ring.toml: zog://lab/A",
         ),
         stranger("no name", keys(ours.issue("https://lab/C", -1..1)), "it names no host of a ring"),
-        stranger(
-            "another CA",
-            keys(Authority::new().issue(&uri("C"), -1..1)),
-            "of no CA in our ca.pem",
-        ),
+        stranger("another CA", keys(Authority::new().issue(&uri("C"), -1..1)), "of no CA in our ca.pem"),
         stranger("self-signed", keys(Keys::self_signed(&uri("C"))), "of no CA in our ca.pem"),
         stranger("another ring", keys(ours.issue("zog://other/C", -1..1)), "of another ring: zog://other/C"),
         stranger(
@@ -191,11 +187,7 @@ fn impostors(ours: &Authority) -> Vec<Stranger> {
         stranger("expired", keys(ours.issue(&uri("C"), -9..-2)), "its certificate has expired, on 20"),
         stranger("not yet valid", keys(ours.issue(&uri("C"), 2..9)), "its certificate is valid only from 20"),
         stranger("swapped", keys(ours.issue(&uri("B"), -1..1)), "its certificate is not of C: zog://lab/B"),
-        stranger(
-            "another CA",
-            keys(Authority::new().issue(&uri("C"), -1..1)),
-            "of no CA in our ca.pem",
-        ),
+        stranger("another CA", keys(Authority::new().issue(&uri("C"), -1..1)), "of no CA in our ca.pem"),
         stranger("self-signed", keys(Keys::self_signed(&uri("C"))), "of no CA in our ca.pem"),
         stranger("another ring", keys(ours.issue("zog://other/C", -1..1)), "of another ring: zog://other/C"),
         stranger("no TLS", Shown::Bytes(b"ERR 501 what is this?\r\n".into()), "it speaks no TLS"),

@@ -1,19 +1,18 @@
 //! `zog check --ring`: asks all hosts of ring.toml, and names those that do not agree with it or with the others.
 
-use crate::ask::{Answer, Told, ask_all};
+use crate::ask::{Answer, Asker, Told, ask_all};
 use crate::exit::{Exit, Failed};
 use crate::status::print;
 use crate::table::table;
 use ringfile::{Host, RingFile};
-use std::time::Duration;
 
 /// A clock that is off by no more than this many seconds is right. Hosts tell whole seconds, and these are what
 /// messages are stamped with.
 const CLOCK_RIGHT_WITHIN: f64 = 2.0;
 
 /// Asks, compares, and says what is wrong with whom.
-pub(crate) fn run(file: &RingFile, timeout: Duration) -> Result<Exit, Failed> {
-    let answers = ask_all(file, timeout);
+pub(crate) fn run(file: &RingFile, asker: &Asker) -> Result<Exit, Failed> {
+    let answers = ask_all(file, asker);
     let compared = Compared::of(file, &answers);
     print(&compared.text)?;
     Ok(if compared.agree { Exit::Success } else { Exit::Failure })

@@ -456,7 +456,7 @@ mod tests {
         let mut door = door("");
         let now = Instant::now();
         let mut told =
-            |seconds| door.refuse(Refused::Address, ip("10.0.0.9"), now + Duration::from_secs(seconds));
+            |seconds| door.refuse(Refused::Address, None, ip("10.0.0.9"), now + Duration::from_secs(seconds));
         assert!(told(0).is_some_and(|text| !text.contains("more")));
         assert_eq!((told(1), told(9)), (None, None));
         assert!(told(10).is_some_and(|text| text.contains("2 more")));

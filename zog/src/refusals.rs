@@ -70,7 +70,9 @@ impl Refused {
             Refused::Plain => "it speaks no TLS (`tls_clients` in ring.toml)",
             Refused::Tls => "it speaks TLS, which is off for clients (`tls_clients` in ring.toml)",
             Refused::BrokenTls => "it cannot be spoken with in TLS",
-            Refused::TlsHandshakes => "too many clients from this address, or in all, have begun TLS and not gone on",
+            Refused::TlsHandshakes => {
+                "too many clients from this address, or in all, have begun TLS and not gone on"
+            }
         }
     }
 

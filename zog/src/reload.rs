@@ -93,7 +93,8 @@ fn apply(
     running.access.clone_from(&file.access);
     running.keep_free = file.keep_free;
     let is_other_ring = file.hosts != running.hosts || file.scheme != running.scheme;
-    if is_other_ring || file.tls != running.tls
+    if is_other_ring
+        || file.tls != running.tls
         || file.tls_clients != running.tls_clients
         || file.http != running.http
     {

@@ -68,7 +68,7 @@ fn protection(
     if !Tls::is_wanted(file) {
         return Ok(None);
     }
-    let files = Files::of(&origin.keys(args.keys.as_deref()));
+    let files = Files::of(&origin.keys(args.ring.keys.as_deref()));
     let hosts = Hosts { names: file.hosts.iter().map(|h| h.name.clone()).collect(), me };
     let loaded = Tls::load(files, hosts, file);
     let failed = |why| Failed::new(Exit::Config, format!("{why}; `zog keys check` shows all keys"));

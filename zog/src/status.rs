@@ -1,7 +1,7 @@
 //! `zog status`: this host, and each other one as this host sees it and as it sees this one. Where the two do not agree,
 //! that is said: a link that one side holds to be up is none.
 
-use crate::ask::{Answer, Fact, Told, ask_all};
+use crate::ask::{Answer, Asker, Fact, Told, ask_all};
 use crate::check;
 use crate::cli::AskArgs;
 use crate::exit::{Exit, Failed};
@@ -13,7 +13,7 @@ use std::io::{self, Write};
 pub(crate) fn run(args: &AskArgs) -> Result<Exit, Failed> {
     let (origin, file) = check::load(&args.ring)?;
     let me = check::who(&args.ring, &origin, &file)?;
-    let answers = ask_all(&file, args.timeout);
+    let answers = ask_all(&file, &Asker::new(&args.ring, &origin, &file, args.timeout)?);
     let here = answers[me].as_ref().map_err(|why| {
         let Host { name, client_address, client_port, .. } = &file.hosts[me];
         let text = format!(

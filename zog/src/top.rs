@@ -1,6 +1,6 @@
 //! `zog top`: what goes on in the ring, a line for each host, anew each second.
 
-use crate::ask::{Answer, Fact, Told, ask_all};
+use crate::ask::{Answer, Asker, Fact, Told, ask_all};
 use crate::check;
 use crate::cli::TopArgs;
 use crate::exit::{Exit, Failed};
@@ -25,11 +25,12 @@ const END: &str = "\x1b[J";
 
 /// Looks until `q` or a signal; once where nobody watches.
 pub(crate) fn run(args: &TopArgs) -> Result<Exit, Failed> {
-    let (_, file) = check::load(&args.ring)?;
-    let mut before = Look::at(&file, args.timeout);
+    let (origin, file) = check::load(&args.ring)?;
+    let asker = Asker::new(&args.ring, &origin, &file, args.timeout)?;
+    let mut before = Look::at(&file, &asker);
     if args.once || !isatty(io::stdout()) {
         wait(before.at + EVERY, None, &AtomicBool::new(false));
-        print(&Look::at(&file, args.timeout).since(&before, &file))?;
+        print(&Look::at(&file, &asker).since(&before, &file))?;
         return Ok(Exit::Success);
     }
     let is_over = Arc::new(AtomicBool::new(false));
@@ -40,7 +41,7 @@ pub(crate) fn run(args: &TopArgs) -> Result<Exit, Failed> {
     let keys = Keys::listen();
     print("\x1b[2J")?;
     while wait(before.at + EVERY, keys.as_ref(), &is_over) {
-        let look = Look::at(&file, args.timeout);
+        let look = Look::at(&file, &asker);
         let text = look.since(&before, &file) + "\nq ends it\n";
         print(&format!("{BEGIN}{}{END}", text.replace('\n', END_OF_LINE)))?;
         before = look;
@@ -99,9 +100,9 @@ struct Look {
 }
 
 impl Look {
-    fn at(file: &RingFile, timeout: Duration) -> Look {
+    fn at(file: &RingFile, asker: &Asker) -> Look {
         let at = Instant::now();
-        Look { at, answers: ask_all(file, timeout) }
+        Look { at, answers: ask_all(file, asker) }
     }
 
     /// What has happened since an earlier look.

@@ -192,7 +192,8 @@ mod tests {
     use std::path::Path;
 
     fn tls(files: &Files, me: usize) -> Tls {
-        let file = RingFile::parse("[[host]]\nname = \"A\"\naddress = \"a\"\n", Path::new("ring.toml")).unwrap();
+        let file =
+            RingFile::parse("[[host]]\nname = \"A\"\naddress = \"a\"\n", Path::new("ring.toml")).unwrap();
         Tls::load(files.clone(), Hosts { names: vec!["A".into(), "B".into()], me }, &file).unwrap()
     }
 

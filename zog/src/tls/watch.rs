@@ -1,7 +1,7 @@
 //! Keys that change while the daemon runs, and keys that are about to expire.
 
-use super::keys::Keys;
 use super::Tls;
+use super::keys::Keys;
 use crate::daemon::{Daemon, Shared};
 use crate::rt::Timer;
 use pzog::Severity;
