@@ -3,9 +3,11 @@
 use crate::client::Client;
 use crate::event::{ConnId, Outputs, Slice};
 use crate::limits::{ANSWER_BYTES_MAX, ANSWERS_MAX};
+use crate::link::Link;
 use crate::node::Node;
 use crate::session::At;
 use crate::settings::Level;
+use crate::stream::Numbers;
 use crate::time::Time;
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
@@ -222,23 +224,28 @@ impl Node {
             Level::Synced | Level::Majority => self.ring.len() / 2 + 1,
             Level::All => self.ring.len(),
         };
-        let has = |at: At| {
-            let told = |l: &&crate::link::Link| {
-                l.told(at.stream).synced >= at.seq
-                    || (planted!(LevelsCountJournaled) && l.told(at.stream).journaled >= at.seq)
-            };
-            self.links.iter().filter(told).count()
-        };
-        // What was released before all had told to have it may have been given up below what they tell now.
-        let is_kept =
-            |at: &At| awaited.first > self.streams.get(at.stream).abandoned || planted!(AbandonedCounted);
-        let others = awaited.at.filter(is_kept).map_or(0, has);
+        let have =
+            awaited.at.map_or(1, |at| self.count_who_has(Numbers { from: awaited.first, to: at.seq }, at));
         let overdue_at = awaited.since + self.settings.ack_timeout;
-        match 1 + others {
+        match have {
             have if have >= needed => Progress::Reached,
             have if awaited.at.is_none() || overdue_at <= now => Progress::Pending(have, needed),
             _ => Progress::Waiting(Some(overdue_at)),
         }
+    }
+
+    /// How many hosts, this one too, have these messages on their disks: a watermark covers what was passed over, too.
+    fn count_who_has(&self, numbers: Numbers, at: At) -> usize {
+        let is_whole = |passed: Option<Numbers>| {
+            planted!(PassedOverCounted) || !passed.is_some_and(|passed| passed.meet(numbers))
+        };
+        let told = |link: &&Link| {
+            let told = link.told(at.stream);
+            let reached = if planted!(LevelsCountJournaled) { told.journaled } else { told.synced };
+            reached >= at.seq && is_whole(told.passed)
+        };
+        let here = usize::from(is_whole(self.streams.get(at.stream).passed));
+        here + self.links.iter().filter(told).count()
     }
 }
 

@@ -157,7 +157,7 @@ pub const SESSION_NEXT_MAX: u64 = 1_000_000_000_000_000_000;
 
 /// The newest revision of the protocol between peers that this core speaks: the minor number in `HELLO`. What each of
 /// them adds stands in `docs/PROTOCOL.md`.
-pub const REVISION: u8 = 1;
+pub const REVISION: u8 = 2;
 
 /// The oldest revision that it still speaks.
 pub const REVISION_MIN: u8 = 0;

@@ -22,6 +22,7 @@ use crate::peer::{Peer, Phase};
 use crate::report::{Excerpt, Refusal};
 use crate::ring::HostIndex;
 use crate::settings::Connect;
+use crate::stream::Numbers;
 use crate::time::{Duration, Time};
 use crate::view::Down;
 use crate::wire::{Hello, HelloForm, Revisions};
@@ -91,6 +92,8 @@ pub(crate) struct Up {
 pub(crate) struct Told {
     pub(crate) journaled: u64,
     pub(crate) synced: u64,
+    /// What it has passed over below them is among these.
+    pub(crate) passed: Option<Numbers>,
 }
 
 impl Link {

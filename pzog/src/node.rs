@@ -4,7 +4,7 @@ use crate::broadcast::Own;
 use crate::client::Client;
 use crate::event::{ConnId, Input, Outputs, Severity, Source};
 use crate::journal::Recovered;
-use crate::journal::recovery::Certain;
+use crate::journal::recovered::Certain;
 use crate::journal::writer::Journal;
 use crate::limits::{LINE_GROWTH, STOP, SYNC_WITHIN};
 use crate::link::Link;

@@ -44,8 +44,12 @@ pub enum Bug {
     NoRepair,
     /// What hosts told to lack is passed over, however long ago they told it.
     PassedOverUnheard,
-    /// `majority` and `all` count hosts that may have given a message up.
-    AbandonedCounted,
+    /// `majority` and `all` count hosts that have passed a message over.
+    PassedOverCounted,
+    /// A host does not tell what it has passed over.
+    PassedOverUntold,
+    /// After a start it is not known any more what was passed over.
+    PassedOverForgotten,
     /// Refused lines are not reported.
     RefusalUnreported,
     /// The time of a client's message is the host's.
@@ -72,7 +76,7 @@ pub enum Bug {
 
 impl Bug {
     /// All of them.
-    pub const ALL: [Bug; 31] = [
+    pub const ALL: [Bug; 33] = [
         Bug::AnswerBeforeSync,
         Bug::LevelsCountJournaled,
         Bug::WatermarkTooHigh,
@@ -92,7 +96,9 @@ impl Bug {
         Bug::RotationUnmarked,
         Bug::NoRepair,
         Bug::PassedOverUnheard,
-        Bug::AbandonedCounted,
+        Bug::PassedOverCounted,
+        Bug::PassedOverUntold,
+        Bug::PassedOverForgotten,
         Bug::RefusalUnreported,
         Bug::OwnTime,
         Bug::WrongHop,

@@ -100,10 +100,12 @@ impl Job {
     }
 }
 
-/// `sum` · `key` + `value`, modulo [`PRIME`].
+/// `sum` · `key` + `value`, modulo [`PRIME`]; `sum` and `key` are below it, `value` is below 2⁵⁶.
 fn step(sum: u64, key: u64, value: u64) -> u64 {
     let wide = u128::from(sum) * u128::from(key) + u128::from(value);
-    (wide % u128::from(PRIME)) as u64
+    // 2⁶¹ is 1 modulo the prime: what stands above these bits is added to them. A division takes far longer.
+    let folded = (wide & u128::from(PRIME)) as u64 + (wide >> 61) as u64;
+    if folded >= PRIME { folded - PRIME } else { folded }
 }
 
 impl Node {
@@ -173,10 +175,13 @@ impl Node {
     }
 
     fn sum_record(&self, job: &mut Job, payload: &[u8]) {
-        let mut last = None;
+        let name = &self.streams.get(job.stream).head;
         for line in crate::journal::record::lines(payload) {
+            if job.is_done() {
+                return;
+            }
             let is_data = matches!(line.first(), Some(b'0'..=b'2' | &REPEAT));
-            if is_data && !job.is_done() && self.id_of(line, &mut last) == Some((job.stream, job.next)) {
+            if is_data && number_behind(name, &line[1..]) == Some(job.next) {
                 job.add(&line[1..]);
             }
         }
@@ -235,6 +240,13 @@ impl Node {
             ),
         );
     }
+}
+
+/// The number of a line without its wrapping, if it is of this stream.
+fn number_behind(name: &[u8], line: &[u8]) -> Option<u64> {
+    let rest = line.strip_prefix(name)?;
+    let digits = rest.iter().take_while(|b| b.is_ascii_digit()).count();
+    number(&rest[..digits])
 }
 
 /// What stands behind `SUM`.

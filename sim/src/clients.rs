@@ -147,29 +147,22 @@ impl World {
         if self.dice.clients.chance(wrong) {
             return self.wrong_line(client);
         }
-        let mut text = format!("m{}", self.checks.next_id());
         let length =
             if self.dice.clients.chance(0.02) { 511 } else { self.dice.clients.between(0, 40) as usize };
-        while text.len() < length {
-            text.push(if text.len().is_multiple_of(7) { ' ' } else { 'x' });
-        }
-        if text.ends_with(' ') {
-            text.push('.');
-            text.truncate(511);
-        }
+        let text = text_of(self.checks.next_id(), length);
         let at = Stamp::of_utc_seconds(UTC_SECONDS + self.now / SECOND);
         let state = &mut self.clients[usize::from(client)];
         let host = usize::from(state.host);
         let count = self.hosts[host].ring.len();
-        let (kind, bytes) = if self.dice.clients.chance(wrapped) {
+        let (kind, head) = if self.dice.clients.chance(wrapped) {
             let wrapping = self.dice.clients.below(3);
             let to = self.hosts[host].me.index() + wrapping;
             let to = self.hosts[host].places[to % count];
-            (Kind::Only(1 << host | 1 << to), format!("{wrapping}{text}\r\n"))
+            (Kind::Only(1 << host | 1 << to), wrapping.to_string())
         } else if self.dice.clients.chance(msg) {
-            (Kind::All, format!("MSG {text}\r\n"))
+            (Kind::All, "MSG ".to_owned())
         } else {
-            (Kind::Numbered(*at.as_bytes()), format!("AT {at} {text}\r\n"))
+            (Kind::Numbered(*at.as_bytes()), format!("AT {at} "))
         };
         let mut number = None;
         if let Kind::Numbered(_) = kind {
@@ -178,8 +171,9 @@ impl World {
         }
         let level = if matches!(kind, Kind::Only(_)) { state.level.min(Level::Synced) } else { state.level };
         self.counts.said += 1;
-        let said = Some(self.checks.say(Said { text: text.into_bytes(), kind, level, at: self.now }));
-        Line { said, number, bytes: bytes.into_bytes() }
+        let bytes = [head.as_bytes(), &text, b"\r\n"].concat();
+        let said = Some(self.checks.say(Said { text, kind, level, at: self.now }));
+        Line { said, number, bytes }
     }
 
     /// A line that no host may accept.
@@ -286,4 +280,16 @@ impl World {
             End::Gone => "nobody".to_owned(),
         }
     }
+}
+
+/// The text of a message: its number, and as much behind it as makes it so long.
+fn text_of(id: u32, length: usize) -> Vec<u8> {
+    let mut text = format!("m{id}").into_bytes();
+    let begun = text.len();
+    text.extend((begun..length).map(|at| if at.is_multiple_of(7) { b' ' } else { b'x' }));
+    if text.ends_with(b" ") {
+        text.push(b'.');
+        text.truncate(511);
+    }
+    text
 }

@@ -196,10 +196,11 @@ impl Disk {
         self.renamed = None;
     }
 
-    pub(crate) fn read(&self, at: Place, bytes: u32) -> Vec<u8> {
+    /// What stands there: fewer bytes than asked for where the segment ends, none where it is not there.
+    pub(crate) fn read(&self, at: Place, bytes: u32) -> &[u8] {
         let segment = self.segments.get(&at.segment).map(|s| &s.bytes);
         let start = at.offset as usize;
-        segment.and_then(|s| s.get(start..(start + bytes as usize).min(s.len()))).unwrap_or_default().to_vec()
+        segment.and_then(|s| s.get(start..(start + bytes as usize).min(s.len()))).unwrap_or_default()
     }
 
     /// The first bytes of a segment's file; returns its size.

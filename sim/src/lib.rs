@@ -10,7 +10,7 @@
 //! | `network`, `disk`, `clock`, `clients` | what is around them |
 //! | `faults`, `twin` | what goes wrong |
 //! | `rollout` | a ring that changes: other hosts, another order, another build |
-//! | `checks`, `logs`, `bounds`, `conclude` | what must hold: P1 to P7 |
+//! | `checks`, `conclude` | what must hold: P1 to P7 |
 //! | `dice`, `trace`, `outcome` | chance by seed; what happened; what came of it |
 //! | `runner`, `cuts` | many seeds; every pattern of cut links |
 //! | `cost` | what hosts of a ring of any size send each other |
@@ -31,7 +31,6 @@ macro_rules! planted {
     };
 }
 
-mod bounds;
 mod checks;
 mod clients;
 mod clock;
@@ -44,7 +43,6 @@ mod event;
 mod faults;
 mod host;
 mod life;
-mod logs;
 mod network;
 mod outcome;
 mod perform;

@@ -78,7 +78,8 @@ impl World {
         if out.append.is_empty() {
             return Ok(());
         }
-        let bytes: Vec<u8> = out.append.iter().flat_map(|piece| out.bytes(*piece, input)).copied().collect();
+        let pieces: Vec<&[u8]> = out.append.iter().map(|piece| out.bytes(*piece, input)).collect();
+        let bytes = pieces.concat();
         let doomed = self.strike(place);
         let host = &mut self.hosts[usize::from(place)];
         let fails = std::mem::take(&mut host.mood.next_append_fails);
@@ -276,10 +277,13 @@ impl World {
     pub(crate) fn read(&mut self, of: Process, read: pzog::Read) {
         let Place { segment, offset } = read.at;
         self.trace.add(segment ^ u64::from(offset));
-        let mut bytes = self.hosts[usize::from(of.host)].disk.read(read.at, read.bytes);
+        let mut bytes = std::mem::take(&mut self.piece);
+        bytes.clear();
+        bytes.extend_from_slice(self.hosts[usize::from(of.host)].disk.read(read.at, read.bytes));
         if let Some((_, out)) = self.handle(of.host, Input::JournalRead { id: read.id, bytes: &mut bytes }) {
             self.perform(of.host, out, &bytes, false);
         }
+        self.piece = bytes;
     }
 
     /// access.log is renamed; mostly the daemon is told so a little later.

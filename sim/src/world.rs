@@ -38,6 +38,8 @@ pub(crate) struct World {
     pub(crate) traffic: Vec<Traffic>,
     pub(crate) rollout: Progress,
     pub(crate) trace: Trace,
+    /// Where a piece of a journal is read into, kept from one read to the next.
+    pub(crate) piece: Vec<u8>,
     /// No more faults, nothing new is said.
     pub(crate) is_calm: bool,
 }
@@ -83,6 +85,7 @@ impl World {
             traffic: Vec::new(),
             rollout: Progress::default(),
             trace: Trace::new(tracing),
+            piece: Vec::new(),
             is_calm: false,
             dice,
             scenario,
