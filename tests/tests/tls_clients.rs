@@ -91,7 +91,7 @@ fn assert_refused(ring: &Ring, reason: &str) {
 
 #[test]
 fn a_flood_through_tls_arrives_once_and_questions_are_answered() {
-    let ring = started(Plan::of(3), "required");
+    let ring = Plan::of(3).with_keys().with("tls_clients = \"required\"").start();
     let output =
         ring.sprog().args(["-i", "0", "-n", "20000", "-r", "--log", "sent", "--window", "1000"]).output();
     let output = output.expect("sprog can be started");

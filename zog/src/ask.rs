@@ -85,6 +85,16 @@ impl Told {
         self.of_kind("node").next()
     }
 
+    /// What it says of its certificate, if it has one.
+    pub(crate) fn certificate(&self) -> Option<&Fact> {
+        self.of_kind("certificate").next()
+    }
+
+    /// For how many seconds that is still valid.
+    pub(crate) fn certificate_left(&self) -> Option<u64> {
+        self.certificate().map(|certificate| certificate.number("left_s"))
+    }
+
     /// What it says of its link with another host.
     pub(crate) fn peer(&self, name: &str) -> Option<&Fact> {
         self.of_kind("peer").find(|peer| peer.word(1) == name)

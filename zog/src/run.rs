@@ -128,6 +128,9 @@ async fn live(
             Ok(Some(life)) => {
                 standing.begins(&life.daemon);
                 life.daemon.borrow_mut().turn(Input::Deadline);
+                if let Some(tls) = &tls {
+                    tls.certify(&mut life.daemon.borrow_mut());
+                }
                 is_ready |= life.announce(&file.hosts[me.index()].name, is_ready)?;
                 is_first = false;
                 let begun = Instant::now();

@@ -5,7 +5,7 @@ use crate::ask::{Answer, Asker, Fact, Told, ask_all};
 use crate::check;
 use crate::cli::AskArgs;
 use crate::exit::{Exit, Failed};
-use crate::table::{seconds, table};
+use crate::table::{days, seconds, table};
 use ringfile::Host;
 use std::io::{self, Write};
 
@@ -98,7 +98,9 @@ fn verdict(ours: Option<&Fact>, theirs: Option<&Fact>, is_well: bool) -> String 
 }
 
 fn link(fact: Option<&Fact>) -> String {
-    fact.map_or_else(|| "-".into(), |fact| format!("{} {}", fact.word(2), seconds(fact.number("for_s"))))
+    let Some(fact) = fact else { return "-".into() };
+    let tls = fact.value("tls").filter(|tls| *tls != "off").map(|tls| format!(", TLS {tls}"));
+    format!("{} {}{}", fact.word(2), seconds(fact.number("for_s")), tls.unwrap_or_default())
 }
 
 fn is_node_well(told: &Told) -> bool {
@@ -109,9 +111,10 @@ fn of_the_host(name: &str, told: &Told) -> String {
     let Some(node) = told.node() else { return name.to_owned() };
     let count = told.of_kind("count").next();
     let counted = |key| count.map_or(0, |count| count.number(key));
+    let certificate = told.certificate_left().map(|left| format!("; certificate valid for {}", days(left)));
     format!(
         "{name}: version {}, up {}, journal {}, {} MiB in {} segments, {} clients\n\
-         taken {}, logged {}, refused {}, given up {}; {} missing here",
+         taken {}, logged {}, refused {}, given up {}; {} missing here{}",
         node.value("version").unwrap_or("?"),
         seconds(node.number("for_s")),
         node.value("journal").unwrap_or("?"),
@@ -123,6 +126,7 @@ fn of_the_host(name: &str, told: &Told) -> String {
         counted("refused"),
         counted("given_up"),
         told.lacks(),
+        certificate.unwrap_or_default(),
     )
 }
 

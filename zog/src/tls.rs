@@ -61,7 +61,13 @@ impl Tls {
 
     /// When this host's own certificate expires, in seconds of Unix time.
     pub(crate) fn expires_at(&self) -> u64 {
-        self.keys.borrow().expires_at
+        self.keys.borrow().certificate.expires
+    }
+
+    /// Tells the node what this host proves its name with.
+    pub(crate) fn certify(&self, daemon: &mut Daemon) {
+        let certificate = self.keys.borrow().certificate;
+        daemon.turn(Input::Certified { certificate });
     }
 
     /// The layer of a new connection to or from a peer.

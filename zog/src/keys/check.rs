@@ -77,7 +77,7 @@ fn of_host(files: &Files, hosts: &Hosts) -> State {
         return State::Absent;
     }
     let until = if has_key {
-        Keys::load(files, hosts).map(|keys| keys.expires_at)
+        Keys::load(files, hosts).map(|keys| keys.certificate.expires)
     } else {
         Chain::load(files, name).map(|chain| chain.validity.1)
     };

@@ -1,5 +1,7 @@
 //! The keys of this host as they were read last, ready to be used.
 
+use pzog::digest::fnv1a;
+use pzog::view::Certificate;
 use ringkeys::{Files, Identity, Verifier, certificates, private_key, provider, store, validity};
 use rustls::client::{Resumption, verify_server_cert_signed_by_trust_anchor};
 use rustls::crypto::CryptoProvider;
@@ -34,10 +36,8 @@ pub(crate) struct Keys {
     pub(crate) accept_clients: Arc<ServerConfig>,
     /// For each host that we dial, by its place in the ring: it must be that host.
     pub(crate) dial: Vec<Arc<ClientConfig>>,
-    /// When this host's own certificate expires, in seconds of Unix time.
-    pub(crate) expires_at: u64,
-    /// When the CA that signed it expires.
-    pub(crate) ca_expires_at: u64,
+    /// When this host's own certificate and its CA expire, and which CA that is.
+    pub(crate) certificate: Certificate,
 }
 
 /// A host's certificate, with those between it and a CA, and the CAs of the ring.
@@ -47,7 +47,8 @@ pub(crate) struct Chain {
     pub(crate) cas: Arc<RootCertStore>,
     /// From when until when the certificate is valid, in seconds of Unix time.
     pub(crate) validity: (u64, u64),
-    /// Until when the CA that signed it is.
+    /// The digest of the CA that signed it, and until when that is valid.
+    pub(crate) ca: u64,
     pub(crate) ca_expires_at: u64,
 }
 
@@ -74,6 +75,7 @@ impl Chain {
             cas: Arc::new(store(&cas).map_err(ca_wrong)?),
             certificates,
             validity,
+            ca: fnv1a(issuer.iter().copied()),
             ca_expires_at,
         })
     }
@@ -115,14 +117,17 @@ impl Keys {
             accept: accept(verifier(others)?)?,
             accept_clients: accept(Arc::new(NoClientAuth))?,
             dial: hosts.names.iter().map(dial).collect::<Result<_, _>>()?,
-            expires_at: chain.validity.1,
-            ca_expires_at: chain.ca_expires_at,
+            certificate: Certificate {
+                expires: chain.validity.1,
+                ca: chain.ca,
+                ca_expires: chain.ca_expires_at,
+            },
         })
     }
 
     /// When the own certificate and its CA expire.
     pub(crate) fn ends(&self) -> [u64; 2] {
-        [self.expires_at, self.ca_expires_at]
+        [self.certificate.expires, self.certificate.ca_expires]
     }
 }
 

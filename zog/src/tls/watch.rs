@@ -45,6 +45,7 @@ impl Tls {
                 let until = date(self.expires_at());
                 let text = format!("KEYS read again, valid until {until}; links that are up stay");
                 daemon.tell(Severity::Info, text);
+                self.certify(daemon);
                 warn_of_expiry(self, daemon);
             }
             Err(why) => {
