@@ -19,6 +19,7 @@ mod process_info;
 mod random;
 mod ring;
 mod status;
+mod terminal;
 mod wait;
 
 pub use account::{Tally, assert_account, write_sent_log};
@@ -39,4 +40,5 @@ pub use process_info::{
 pub use random::Random;
 pub use ring::{Plan, Ring};
 pub use status::field;
+pub use terminal::Terminal;
 pub use wait::wait_until;
