@@ -32,7 +32,7 @@ pub use disk::{Disk, with_own_mounts};
 pub use keys::{Authority, Keys};
 pub use load::{Load, Sent};
 pub use logs::{count_of, counts, texts};
-pub use namespace::{set_network, with_own_network};
+pub use namespace::{add_ipv6, set_network, with_own_network};
 pub use net::{Net, Way};
 pub use process_info::{
     allow_open_files, cpu_ticks, established_on, open_files, peak_memory, raise_open_files,
