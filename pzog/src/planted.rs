@@ -72,11 +72,15 @@ pub enum Bug {
     NewLineToOld,
     /// Own messages leave before they are in the journal.
     SentBeforeJournal,
+    /// What others say is taken from whoever says it.
+    TakenFromAnybody,
+    /// Sums are told and not compared.
+    SumsNotCompared,
 }
 
 impl Bug {
     /// All of them.
-    pub const ALL: [Bug; 33] = [
+    pub const ALL: [Bug; 35] = [
         Bug::AnswerBeforeSync,
         Bug::LevelsCountJournaled,
         Bug::WatermarkTooHigh,
@@ -110,6 +114,8 @@ impl Bug {
         Bug::YouthForgotten,
         Bug::NewLineToOld,
         Bug::SentBeforeJournal,
+        Bug::TakenFromAnybody,
+        Bug::SumsNotCompared,
     ];
 }
 

@@ -8,7 +8,7 @@
 //! | `world`, `event` | what happens next |
 //! | `host`, `life`, `perform` | processes: how they begin, what they do, how they end |
 //! | `network`, `disk`, `clock`, `clients` | what is around them |
-//! | `faults`, `twin` | what goes wrong |
+//! | `faults`, `twin`, `lies` | what goes wrong |
 //! | `rollout` | a ring that changes: other hosts, another order, another build |
 //! | `checks`, `conclude` | what must hold: P1 to P7 |
 //! | `dice`, `trace`, `outcome` | chance by seed; what happened; what came of it |
@@ -42,6 +42,7 @@ mod disk;
 mod event;
 mod faults;
 mod host;
+mod lies;
 mod life;
 mod network;
 mod outcome;

@@ -110,10 +110,10 @@ impl World {
             return Err(Ending::Failed);
         }
         let end = self.hosts[usize::from(place)].disk.end();
-        let life = self.hosts[usize::from(place)].life;
+        let of = self.hosts[usize::from(place)].process(place);
         for piece in &out.append {
             let is_own = matches!(piece, Slice::Own(..));
-            self.checks.appended(place, life, end, out.bytes(*piece, input), is_own);
+            self.checks.appended(of, end, out.bytes(*piece, input), is_own, self.now);
         }
         Ok(())
     }
@@ -192,6 +192,8 @@ impl World {
             let what = format!("{} sends on {conn:?}, which is not open, or a piece of a line", host.name);
             return self.checks.fail(self.now, what);
         };
+        let lie = self.lie(place, side, bytes);
+        let bytes = lie.as_deref().unwrap_or(bytes);
         if self.trace.prints() {
             let (name, to) = (&self.hosts[usize::from(place)].name, self.party(side.other()));
             for line in bytes.split(|b| *b == b'\n').filter(|line| !line.is_empty()) {
@@ -229,6 +231,7 @@ impl World {
             self.checks.reported(place, about, text, report.severity == Severity::Error, self.now);
             if let Source::Conn(conn) = report.source
                 && text.starts_with(b"REFUSED 4")
+                && !self.checks.is_refused_lie(text)
                 && self.is_of_ring(place, conn)
             {
                 let what = format!("H{place} does not understand a peer: {}", String::from_utf8_lossy(text));

@@ -7,7 +7,7 @@ use pzog::planted::{Bug, plant};
 use sim::{Scenario, Tracing, simulate};
 
 /// A bug, and the scenario that finds it.
-const FOUND_BY: [(Bug, &str); 33] = [
+const FOUND_BY: [(Bug, &str); 35] = [
     (Bug::AnswerBeforeSync, "calm"),
     (Bug::LevelsCountJournaled, "calm"),
     (Bug::WatermarkTooHigh, "power"),
@@ -41,6 +41,8 @@ const FOUND_BY: [(Bug, &str); 33] = [
     (Bug::YouthForgotten, "add-a-host"),
     (Bug::NewLineToOld, "rolling-upgrade"),
     (Bug::SentBeforeJournal, "kills"),
+    (Bug::TakenFromAnybody, "lies"),
+    (Bug::SumsNotCompared, "lies"),
 ];
 
 /// The first seed that finds a bug, and how.
