@@ -8,18 +8,24 @@
 //! had covered) from what it may not (*damage*: bytes that had been synced, or that lie before the end a later
 //! segment tells).
 //!
-//! `record` has the lines in a frame, `writer` how the journal grows, `piece` how it is read to be served, and
-//! [`recover`] what it says after a start; `survey` has which segments that reads whole.
+//! `record` has the lines in a frame, `writer` how the journal grows, `piece` how it is read to be served. What it says
+//! after a start comes from [`recover`]: `survey` has which segments are read whole, `recovery` which count, `replay` what
+//! their records say, and `recovered` what is found.
 
 #[cfg(test)]
 mod crash_tests;
 pub(crate) mod frame;
+mod owner;
 pub(crate) mod piece;
 pub(crate) mod record;
-pub(crate) mod recovery;
+pub(crate) mod recovered;
+mod recovery;
+mod replay;
 pub(crate) mod scan;
 mod survey;
 pub(crate) mod writer;
 
 pub use frame::HEADER_BYTES;
-pub use recovery::{JournalError, Recovered, recover};
+pub use owner::JournalError;
+pub use recovered::Recovered;
+pub use recovery::recover;

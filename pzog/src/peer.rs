@@ -179,6 +179,9 @@ impl Node {
             (Some(PeerLine::Gone(rest)), _) if was_up || phase == Phase::Telling => {
                 self.peer_gone(now.mono, conn, rest, line, out);
             }
+            (Some(PeerLine::Past(rest)), _) if (was_up || phase == Phase::Telling) && peer.tells_past() => {
+                self.peer_past(conn, rest, line, out);
+            }
             (Some(PeerLine::Sum(rest)), _) if was_up && peer.revision > 0 => {
                 self.peer_sum(now.mono, conn, rest, line, out);
             }

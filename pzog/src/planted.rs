@@ -44,8 +44,10 @@ pub enum Bug {
     NoRepair,
     /// What hosts told to lack is passed over, however long ago they told it.
     PassedOverUnheard,
-    /// `majority` and `all` count hosts that may have given a message up.
-    AbandonedCounted,
+    /// `majority` and `all` count hosts that have passed a message over.
+    PassedOverCounted,
+    /// A host does not tell what it has passed over.
+    PassedOverUntold,
     /// Refused lines are not reported.
     RefusalUnreported,
     /// The time of a client's message is the host's.
@@ -72,11 +74,13 @@ pub enum Bug {
     TakenFromAnybody,
     /// Sums are told and not compared.
     SumsNotCompared,
+    /// Own messages leave before they are in the journal.
+    SentBeforeJournal,
 }
 
 impl Bug {
     /// All of them.
-    pub const ALL: [Bug; 33] = [
+    pub const ALL: [Bug; 35] = [
         Bug::AnswerBeforeSync,
         Bug::LevelsCountJournaled,
         Bug::WatermarkTooHigh,
@@ -96,7 +100,8 @@ impl Bug {
         Bug::RotationUnmarked,
         Bug::NoRepair,
         Bug::PassedOverUnheard,
-        Bug::AbandonedCounted,
+        Bug::PassedOverCounted,
+        Bug::PassedOverUntold,
         Bug::RefusalUnreported,
         Bug::OwnTime,
         Bug::WrongHop,
@@ -110,6 +115,7 @@ impl Bug {
         Bug::NewLineToOld,
         Bug::TakenFromAnybody,
         Bug::SumsNotCompared,
+        Bug::SentBeforeJournal,
     ];
 }
 

@@ -7,7 +7,7 @@
 
 use crate::broadcast::OWN;
 use crate::event::{ConnId, Outputs, Severity, Slice, Source, Span};
-use crate::journal::record::put_given_up;
+use crate::journal::record::{put_given_up, put_passed};
 use crate::limits::{TELL_ALL_WITHIN, WANT_AFTER, WANT_AGAIN};
 use crate::node::Node;
 use crate::relay::Way;
@@ -245,16 +245,18 @@ impl Node {
     fn pass_over(&mut self, now: Time, stream: u32, out: &mut Outputs) -> bool {
         let Some(upto) = self.gone_everywhere(stream) else { return false };
         let start = out.small.len() as u32;
-        put_given_up(self.streams.get(stream), upto, &mut out.small);
+        let mut after = self.streams.get(stream).clone();
+        after.pass_over(upto);
+        put_given_up(&after, upto, &mut out.small);
+        put_passed(&after, &mut out.small);
         if !self.has_room || !self.add_note(Span { start, end: out.small.len() as u32 }) {
             return false;
         }
         let from = self.streams.get(stream).lacking();
         let before_our_time = self.is_fresh && self.streams.get(stream).journaled == 0;
         let state = self.streams.get_mut(stream);
-        let given_up = state.given_up;
-        state.pass_over(upto);
-        let given_up = state.given_up - given_up;
+        let given_up = after.given_up - state.given_up;
+        *state = after;
         let (server, gap) = (None, true);
         (state.want.server, state.want.gap, state.want.tried) = (server, gap, 0);
         self.counters.given_up += given_up;

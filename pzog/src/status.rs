@@ -5,9 +5,11 @@ use crate::client::Client;
 use crate::event::{ConnId, Outputs, Place, Read};
 use crate::journal::record::{Line, lines};
 use crate::limits::{FINDS_MAX, FOUND_MAX, SERVE_BYTES};
+use crate::link::Told;
 use crate::node::{Counters, Node};
 use crate::report::Refusal;
 use crate::ring::HostIndex;
+use crate::stream::Numbers;
 use crate::text;
 use crate::time::{Duration, Now, STAMP_LEN, Time};
 use crate::view::{Histogram, Mark, PeerView, StreamView, View};
@@ -73,12 +75,13 @@ impl Node {
         let view = self.view(now.mono);
         let name = self.ring.name(self.me);
         let journal = if view.is_full { "full" } else { "ok" };
+        let log = if view.log_is_held { "halted" } else { "ok" };
         let View { incarnation, journal_bytes, segments, digest, .. } = view;
         let (scheme, lived, utc) = (view.scheme.word(), view.lived.as_secs(), now.utc_seconds);
         let _ = write!(
             to,
-            "+ node {name} incarnation={incarnation:016x} journal={journal} bytes={journal_bytes} segments={segments} \
-             version={VERSION} ring={digest:016x} scheme={scheme} utc_s={utc} for_s={lived}\r\n"
+            "+ node {name} incarnation={incarnation:016x} journal={journal} access_log={log} bytes={journal_bytes} \
+             segments={segments} version={VERSION} ring={digest:016x} scheme={scheme} utc_s={utc} for_s={lived}\r\n"
         );
         put_counters(&view, to);
         for peer in &view.peers {
@@ -153,10 +156,13 @@ impl Node {
         let mut lines = Vec::new();
         for host in self.ring.hosts().filter(|h| name.is_for(*h)) {
             let host_name = self.ring.name(host);
-            let (journaled, synced) = self.has(host, stream);
+            let Told { journaled, synced, passed } = self.has(host, stream);
             let link = &self.links[host.index()];
             let to = &mut Text(&mut lines);
-            let _ = if synced >= seq {
+            let passed = passed.filter(|passed| (passed.from..=passed.to).contains(&seq) && journaled >= seq);
+            let _ = if let Some(Numbers { from, to: upto }) = passed {
+                write!(to, "+ {host_name} given-up among-{from}-to-{upto}\r\n")
+            } else if synced >= seq {
                 write!(to, "+ {host_name} synced\r\n")
             } else if journaled >= seq {
                 write!(to, "+ {host_name} journaled\r\n")
@@ -172,15 +178,17 @@ impl Node {
     }
 
     /// What a host has of a stream, as far as is known here. What all have had is not told any more.
-    fn has(&self, host: HostIndex, stream: u32) -> (u64, u64) {
-        if host == self.me {
-            return self.streams.get(stream).safe();
-        }
-        if self.is_finished(stream) {
-            return (u64::MAX, u64::MAX);
-        }
+    fn has(&self, host: HostIndex, stream: u32) -> Told {
+        let state = self.streams.get(stream);
         let told = self.links[host.index()].told(stream);
-        (told.journaled, told.synced)
+        match self.is_finished(stream) {
+            _ if host == self.me => {
+                let (journaled, synced) = state.safe();
+                Told { journaled, synced, passed: state.passed }
+            }
+            true => Told { journaled: u64::MAX, synced: u64::MAX, ..told },
+            false => told,
+        }
     }
 
     /// `FIND <text>`: looks for a text in the journal, piece by piece.

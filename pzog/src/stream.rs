@@ -23,7 +23,7 @@ pub(crate) struct Stream {
     /// When its last message was taken, and who sent it.
     pub(crate) used: Time,
     pub(crate) source: Option<HostIndex>,
-    /// All up to here is in the journal, but for the holes; 0 is nothing.
+    /// All up to here is in the journal, but for the holes and what was passed over; 0 is nothing.
     pub(crate) journaled: u64,
     /// All up to here is on the disk, but for the holes.
     pub(crate) synced: u64,
@@ -37,8 +37,8 @@ pub(crate) struct Stream {
     pub(crate) repeats: u64,
     /// … and missing for good.
     pub(crate) given_up: u64,
-    /// Up to here it was released in this life although a host had not told to have it: that one may pass over it.
-    pub(crate) abandoned: u64,
+    /// What was passed over is among these: who is told a watermark is told them first.
+    pub(crate) passed: Option<Numbers>,
     /// The last message whose origin waits for it to be on the disk.
     pub(crate) urgent: u64,
     /// A later incarnation of its host names it: nothing will follow.
@@ -77,6 +77,11 @@ impl Numbers {
     pub(crate) fn count(self) -> u64 {
         (self.to + 1).saturating_sub(self.from)
     }
+
+    /// Whether some are among both.
+    pub(crate) fn meet(self, others: Numbers) -> bool {
+        self.from <= others.to && others.from <= self.to
+    }
 }
 
 impl Stream {
@@ -96,7 +101,7 @@ impl Stream {
             logged: 0,
             repeats: 0,
             given_up: 0,
-            abandoned: 0,
+            passed: None,
             urgent: 0,
             named: false,
             needed: 0,
@@ -143,6 +148,9 @@ impl Stream {
 
     /// Passes over all that is missing up to a number.
     pub(crate) fn pass_over(&mut self, upto: u64) {
+        let from = self.passed.map_or(u64::MAX, |passed| passed.from).min(self.lacking());
+        let to = self.passed.map_or(0, |passed| passed.to).max(upto);
+        self.passed = Some(Numbers { from, to });
         while let Some(hole) = self.holes.first_mut().filter(|hole| hole.from <= upto) {
             let to = hole.to.min(upto);
             self.given_up += to + 1 - hole.from;
@@ -357,6 +365,7 @@ mod tests {
         assert_eq!(stream.holes, [Numbers { from: 8, to: 8 }]);
         stream.pass_over(11);
         assert_eq!((stream.journaled, stream.given_up, stream.holes.len()), (11, 4, 0));
+        assert_eq!(stream.passed, Some(Numbers { from: 7, to: 11 }));
         assert!(stream.is_balanced());
     }
 

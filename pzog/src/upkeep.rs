@@ -3,8 +3,10 @@
 
 use crate::broadcast::OWN;
 use crate::event::{LogFile, Outputs, Severity, Slice, Source, Span};
-use crate::journal::record::{Mark, put_certain, put_fresh, put_head, put_mark, put_session, put_stream};
-use crate::journal::recovery::Certain;
+use crate::journal::record::{
+    Mark, put_certain, put_fresh, put_head, put_mark, put_passed, put_session, put_stream,
+};
+use crate::journal::recovered::Certain;
 use crate::journal::writer::Entry;
 use crate::limits::{
     LINE_GROWTH, MARK_WITHIN, NOTES_BYTES, PREPARE_AGAIN, READS_IN_SEGMENT, RELEASE_WITHIN, SEGMENTS_IDLE,
@@ -93,6 +95,7 @@ impl Node {
         }
         for stream in self.streams.iter().filter(|s| s.journaled > 0 || s.named) {
             put_stream(stream, out);
+            put_passed(stream, out);
         }
         for (stream, (journaled, holes)) in
             (0..).zip(&self.certain).filter(|(_, (journaled, _))| *journaled > 0)
@@ -241,7 +244,6 @@ impl Node {
             let end = end.clone();
             if is_needed {
                 self.report_released(&end, out);
-                self.abandon(&end);
             }
             if let Some(segment) = self.journal.drop_first() {
                 out.release.push(segment.number);
@@ -262,15 +264,6 @@ impl Node {
         let first = self.journal.segments().front();
         let age = first.map_or(0, |s| self.running_seconds().saturating_sub(s.begun));
         self.journal.bytes_of_all() > self.settings.journal_bytes || age > self.settings.journal_age.as_secs()
-    }
-
-    /// No level above `synced` can be told any more for what goes now although somebody lacks it.
-    fn abandon(&mut self, end: &Entry) {
-        for stream in 0..self.streams.len() {
-            if end.of(stream) > self.settled(stream) {
-                self.streams.get_mut(stream).abandoned = end.of(stream);
-            }
-        }
     }
 
     /// Messages that some host may lack go: say which.

@@ -9,14 +9,24 @@ use crate::event::{ConnId, Outputs, Severity, Slice, Source, Span};
 use crate::limits::{TELL_ALL_WITHIN, TELL_MESSAGES, TELL_WITHIN};
 use crate::link::Told;
 use crate::node::Node;
-use crate::peer::Phase;
+use crate::peer::{Peer, Phase};
 use crate::relay::Way;
 use crate::report::Refusal;
 use crate::ring::HostIndex;
-use crate::stream::Stream;
+use crate::stream::{Numbers, Stream};
 use crate::time::Time;
 use crate::wire::{BadStream, StreamName, parse_range, put_number};
 use alloc::vec::Vec;
+
+/// The revision of the protocol from which on a host tells what it has passed over.
+const PAST_SINCE: u64 = 2;
+
+impl Peer {
+    /// Whether it says, and is told, what was passed over.
+    pub(crate) fn tells_past(&self) -> bool {
+        self.revision >= PAST_SINCE
+    }
+}
 
 impl Node {
     /// What other hosts are told of a stream: of our own nothing that may not leave yet.
@@ -24,7 +34,8 @@ impl Node {
         let (journaled, synced) = self.streams.get(stream).safe();
         let synced = if planted!(WatermarkTooHigh) { journaled } else { synced };
         let upto = self.sendable(stream);
-        Told { journaled: journaled.min(upto), synced: synced.min(upto) }
+        let passed = self.streams.get(stream).passed;
+        Told { journaled: journaled.min(upto), synced: synced.min(upto), passed }
     }
 
     /// A watermark has risen: its origin is to be told soon, all others later.
@@ -98,22 +109,31 @@ impl Node {
         let (at, name) = (self.watermark(stream), self.streams.get(stream).name);
         let link = &mut self.links[host.index()];
         let Some(up) = link.up.filter(|_| name.is_for(host)) else { return };
-        if link.told_to(stream) != at {
+        let before = link.told_to(stream);
+        if before != at {
             link.set_told_to(stream, at);
+            if before.passed != at.passed && up.revision >= PAST_SINCE {
+                put_past(up.conn, self.streams.get(stream), out);
+            }
             put_watermark(up.conn, self.streams.get(stream), at, out);
         }
     }
 
     /// Tells all watermarks to a new link, this host's own stream last.
     pub(crate) fn tell_all_to(&mut self, conn: ConnId, host: HostIndex, out: &mut Outputs) {
+        let tells_past = self.peers.get_mut(conn).is_some_and(|peer| peer.tells_past());
         for stream in (1..self.streams.len()).chain([OWN]) {
             let at = self.watermark(stream);
             let state = self.streams.get(stream);
-            let is_over = self.is_finished(stream) || !state.name.is_for(host) || at == Told::default();
-            if stream == OWN || !is_over {
-                self.links[host.index()].set_told_to(stream, at);
-                put_watermark(conn, self.streams.get(stream), at, out);
+            let is_over = self.is_finished(stream) && state.passed.is_none();
+            if stream != OWN && (is_over || !state.name.is_for(host) || at == Told::default()) {
+                continue;
             }
+            self.links[host.index()].set_told_to(stream, at);
+            if tells_past {
+                put_past(conn, state, out);
+            }
+            put_watermark(conn, state, at, out);
         }
     }
 
@@ -136,10 +156,31 @@ impl Node {
             Err(BadStream::UnknownHost) => return, // its ring has a host that ours has not
             Err(BadStream::Malformed) => return self.refuse_peer_line(conn, Refusal::Malformed, line, out),
         };
-        self.hear_watermark(now, host, name, Told { journaled, synced }, out);
+        self.hear_watermark(now, host, name, [journaled, synced], out);
         let its_own = StreamName { origin: host, addressee: None, incarnation };
         if phase == Phase::Telling && name == its_own {
             self.link_up(now, conn, host, out);
+        }
+    }
+
+    /// `PAST <stream> <from> <to>`: what another host has passed over is among these. It says so before a watermark
+    /// that covers them.
+    pub(crate) fn peer_past(&mut self, conn: ConnId, rest: &[u8], line: &[u8], out: &mut Outputs) {
+        let Some(host) = self.peers.get_mut(conn).and_then(|peer| peer.host) else { return };
+        let Some((name, from, to)) = parse_range(rest).filter(|(_, from, to)| from <= to) else {
+            return self.refuse_peer_line(conn, Refusal::Malformed, line, out);
+        };
+        let name = match StreamName::parse(name, &self.ring) {
+            Ok(name) => name,
+            Err(BadStream::UnknownHost) => return,
+            Err(BadStream::Malformed) => return self.refuse_peer_line(conn, Refusal::Malformed, line, out),
+        };
+        if name.is_for(self.me)
+            && let Some(stream) = self.streams.open(name, &self.ring)
+        {
+            let link = &mut self.links[host.index()];
+            let passed = Some(Numbers { from, to });
+            link.set_told(stream, Told { passed, ..link.told(stream) });
         }
     }
 
@@ -148,21 +189,19 @@ impl Node {
         now: Time,
         host: HostIndex,
         name: StreamName,
-        told: Told,
+        [journaled, synced]: [u64; 2],
         out: &mut Outputs,
     ) {
-        let is_ours = name.addressee.is_none_or(|to| to == self.me || name.origin == self.me);
-        if !is_ours || (self.streams.find(name).is_none() && told == Told::default()) {
+        let is_ours = name.is_for(self.me);
+        if !is_ours || (self.streams.find(name).is_none() && journaled == 0) {
             return;
         }
         let Some(stream) = self.streams.open(name, &self.ring) else { return };
-        let mut told = told;
-        if stream == OWN {
-            // Nobody has more than there is.
-            let last = self.own.sendable;
-            told = Told { journaled: told.journaled.min(last), synced: told.synced.min(last) };
-        }
+        // Nobody has more than there is.
+        let last = if stream == OWN { self.own.sendable } else { u64::MAX };
         let link = &mut self.links[host.index()];
+        let passed = link.told(stream).passed;
+        let told = Told { journaled: journaled.min(last), synced: synced.min(last), passed };
         link.set_told(stream, told);
         if stream == OWN {
             self.end_sample(now);
@@ -198,6 +237,18 @@ impl Node {
 fn put_watermark(conn: ConnId, stream: &Stream, at: Told, out: &mut Outputs) {
     let start = out.small.len() as u32;
     put_told("OK ", stream, [at.journaled, at.synced], &mut out.small);
+    send_behind(conn, start, out);
+}
+
+fn put_past(conn: ConnId, stream: &Stream, out: &mut Outputs) {
+    let Some(Numbers { from, to }) = stream.passed.filter(|_| !planted!(PassedOverUntold)) else { return };
+    let start = out.small.len() as u32;
+    put_told("PAST ", stream, [from, to], &mut out.small);
+    send_behind(conn, start, out);
+}
+
+/// Sends what was made from there on, in one piece with what goes before it.
+fn send_behind(conn: ConnId, start: u32, out: &mut Outputs) {
     let end = out.small.len() as u32;
     match out.send.last_mut() {
         Some((last, Slice::Small(span))) if *last == conn && span.end == start => span.end = end,

@@ -11,7 +11,7 @@ use alloc::vec::Vec;
 use core::fmt::Write as _;
 
 /// Name and version of the protocol between peers, as a build of the newest revision says it in `HELLO`.
-pub const PROTOCOL: &str = "org.xlattice.pzog/2.1";
+pub const PROTOCOL: &str = "org.xlattice.pzog/2.2";
 
 const PROTOCOL_NAME: &[u8] = b"org.xlattice.pzog/";
 const PROTOCOL_MAJOR: &[u8] = b"2.";
@@ -272,6 +272,8 @@ pub(crate) enum PeerLine<'a> {
     Enough(&'a [u8]),
     /// `GONE <stream> <from> <to>`
     Gone(&'a [u8]),
+    /// `PAST <stream> <from> <to>`
+    Past(&'a [u8]),
     /// `SUM <stream> <from> <to> <key> <sum>`
     Sum(&'a [u8]),
 }
@@ -293,6 +295,7 @@ impl PeerLine<'_> {
             () if is(b"WANT") => Some(PeerLine::Want(rest)),
             () if is(b"ENOUGH") => Some(PeerLine::Enough(rest)),
             () if is(b"GONE") => Some(PeerLine::Gone(rest)),
+            () if is(b"PAST") => Some(PeerLine::Past(rest)),
             () if is(b"SUM") => Some(PeerLine::Sum(rest)),
             () => None,
         }
@@ -387,7 +390,7 @@ fn min(word: &[u8]) -> Option<u64> {
     number(word.strip_prefix(MIN)?)
 }
 
-/// `<stream> <number> <number>`, as it stands behind `OK` and `GONE`.
+/// `<stream> <number> <number>`, as it stands behind `OK`, `GONE` and `PAST`.
 pub(crate) fn parse_range(rest: &[u8]) -> Option<(&[u8], u64, u64)> {
     let mut words = rest.split(|b| *b == b' ');
     let range = (words.next()?, number(words.next()?)?, number(words.next()?)?);

@@ -13,6 +13,7 @@ impl World {
         let ending = self.carry_out(place, &out, input, is_rotation);
         self.trace
             .add(out.append.len() as u64 | (out.send.len() as u64) << 20 | (out.answer.len() as u64) << 40);
+        self.trace.add(out.forward.len() as u64);
         self.trace.add_bytes(&out.log);
         match ending {
             Err(ending) => self.end(place, ending),
@@ -32,14 +33,12 @@ impl World {
     }
 
     fn carry_out(&mut self, place: u8, out: &Outputs, input: &[u8], is_rotation: bool) -> Result<(), Ending> {
+        self.send_all(place, &out.forward, out, input)?;
         self.append(place, out, input)?;
         if is_rotation {
             self.sync_now(place);
         }
-        for (conn, slice) in &out.send {
-            self.strike(place)?;
-            self.send(place, *conn, out.bytes(*slice, input));
-        }
+        self.send_all(place, &out.send, out, input)?;
         self.write_log(place, &out.log)?;
         for (conn, slice) in &out.answer {
             self.strike(place)?;
@@ -58,6 +57,20 @@ impl World {
         }
         for conn in &out.close {
             self.close(place, *conn);
+        }
+        Ok(())
+    }
+
+    fn send_all(
+        &mut self,
+        place: u8,
+        lines: &[(ConnId, Slice)],
+        out: &Outputs,
+        input: &[u8],
+    ) -> Result<(), Ending> {
+        for (conn, slice) in lines {
+            self.strike(place)?;
+            self.send(place, *conn, out.bytes(*slice, input));
         }
         Ok(())
     }

@@ -7,7 +7,7 @@ use pzog::planted::{Bug, plant};
 use sim::{Scenario, Tracing, simulate};
 
 /// A bug, and the scenario that finds it.
-const FOUND_BY: [(Bug, &str); 33] = [
+const FOUND_BY: [(Bug, &str); 35] = [
     (Bug::AnswerBeforeSync, "calm"),
     (Bug::LevelsCountJournaled, "calm"),
     (Bug::WatermarkTooHigh, "power"),
@@ -27,7 +27,8 @@ const FOUND_BY: [(Bug, &str); 33] = [
     (Bug::RotationUnmarked, "rotation"),
     (Bug::NoRepair, "kills"),
     (Bug::PassedOverUnheard, "short-lives"),
-    (Bug::AbandonedCounted, "away-too-long"),
+    (Bug::PassedOverCounted, "away-too-long"),
+    (Bug::PassedOverUntold, "away-too-long"),
     (Bug::RefusalUnreported, "calm"),
     (Bug::OwnTime, "clocks"),
     (Bug::WrongHop, "calm"),
@@ -41,6 +42,7 @@ const FOUND_BY: [(Bug, &str); 33] = [
     (Bug::NewLineToOld, "rolling-upgrade"),
     (Bug::TakenFromAnybody, "lies"),
     (Bug::SumsNotCompared, "lies"),
+    (Bug::SentBeforeJournal, "kills"),
 ];
 
 /// The first seed that finds a bug, and how.

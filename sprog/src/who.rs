@@ -238,6 +238,13 @@ mod tests {
     }
 
     #[test]
+    fn who_gave_a_message_up_has_it_not() {
+        let views = [view("A", &["A synced", "B given-up among-5-to-17"])];
+        assert!(!is_everywhere(&views));
+        assert!(text(&views, false).contains("B     given-up       among-5-to-17"));
+    }
+
+    #[test]
     fn an_answer_that_is_not_understood_is_an_error() {
         for line in ["", "A", "A missing for_s=soon down"] {
             assert!(Has::parse(line).is_err(), "{line}");

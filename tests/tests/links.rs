@@ -13,7 +13,7 @@ fn hello(ring: &Ring, meant: &str, speaker: &str) -> String {
 fn link_to_a(ring: &Ring, speaker: &str) -> Connection {
     let mut peer = ring.peer(0);
     let answer = peer.ask(&hello(ring, "A", speaker));
-    assert!(answer.starts_with(&format!("OK org.xlattice.pzog/2.1 {speaker} A ")), "{answer}");
+    assert!(answer.starts_with(&format!("OK org.xlattice.pzog/2.2 {speaker} A ")), "{answer}");
     // The watermark of its own stream ends what each side tells first.
     peer.line_where(|line| line.starts_with("OK A/"));
     peer.send(format!("OK {speaker}/00000000000000b1 0 0\r\n"));
@@ -159,7 +159,7 @@ fn a_peer_that_is_dialled_and_answers_nonsense_is_dialled_again() {
     ring.spawn(0).wait_ready();
     for _ in 0..3 {
         let mut dialled = Connection::accepted_by(&ours);
-        assert!(dialled.line().starts_with("HELLO org.xlattice.pzog/2.1 B A "));
+        assert!(dialled.line().starts_with("HELLO org.xlattice.pzog/2.2 B A "));
         dialled.send("220 mail.example.org ESMTP\r\n");
         let _ = dialled.rest();
     }

@@ -14,6 +14,8 @@
 //!                                                               synced, within so many bytes
 //! C <stream> <journaled> [<from>-<to> …: holes]                 what of it was journaled at the place of the last M
 //! G <stream> <upto>                                             passed over: what was missing up to there
+//! P <stream> <from> <to>                                        behind S and G: all that was ever passed over of it is among
+//!                                                               these
 //! ```
 
 use crate::event::{LogFile, Place};
@@ -60,6 +62,8 @@ pub(crate) enum Line<'a> {
     Certain { stream: &'a [u8], journaled: u64, holes: Vec<Numbers> },
     /// What was missing of a stream up to here was passed over.
     GivenUp { stream: &'a [u8], upto: u64 },
+    /// What was passed over of a stream is among these.
+    Passed { stream: &'a [u8], numbers: Numbers },
 }
 
 /// What the head of a segment says of a stream.
@@ -122,6 +126,10 @@ impl Line<'_> {
                 Some(Line::Certain { stream, journaled, holes: ranges(words)? })
             }
             b"G" => Some(Line::GivenUp { stream: word()?, upto: number(word()?)? }),
+            b"P" => {
+                let (stream, from, to) = (word()?, number(word()?)?, number(word()?)?);
+                Some(Line::Passed { stream, numbers: Numbers { from, to } })
+            }
             _ => None,
         }
     }
@@ -207,6 +215,14 @@ pub(crate) fn put_given_up(stream: &Stream, upto: u64, out: &mut Vec<u8>) {
     put(out, format_args!(" {upto}"));
 }
 
+/// What was passed over of a stream, if anything was.
+pub(crate) fn put_passed(stream: &Stream, out: &mut Vec<u8>) {
+    let Some(Numbers { from, to }) = stream.passed else { return };
+    out.extend_from_slice(b"P ");
+    out.extend_from_slice(&stream.head[..stream.head.len() - 1]);
+    put(out, format_args!(" {from} {to}"));
+}
+
 fn put_ranges(ranges: &[Numbers], out: &mut Vec<u8>) {
     for Numbers { from, to } in ranges {
         let _ = write!(Text(out), " {from}-{to}");
@@ -247,6 +263,7 @@ mod tests {
         (stream.journaled, stream.logged, stream.repeats, stream.given_up) = (20, 9, 4, 3);
         stream.named = true;
         stream.holes = vec![Numbers { from: 3, to: 3 }, Numbers { from: 7, to: 9 }];
+        stream.passed = Some(Numbers { from: 2, to: 8 });
         let place = Place { segment: u64::MAX, offset: 4096 };
         let mark = Mark { place, log: LogFile { device: u64::MAX, inode: 12, bytes: 0 } };
         let token = Token::parse(b"t-1").unwrap();
@@ -257,6 +274,7 @@ mod tests {
         put_mark(&mark, &mut out);
         put_certain(&stream, 9, &stream.holes, &mut out);
         put_given_up(&stream, 8, &mut out);
+        put_passed(&stream, &mut out);
         let read: Vec<Line<'_>> = lines(&out).map(|line| Line::parse(line).unwrap()).collect();
         let known = vec![Numbers { from: 1, to: 2 }];
         let expected = vec![
@@ -275,6 +293,7 @@ mod tests {
             Line::Mark(mark),
             Line::Certain { stream: b"MV>PA/0000000000000007", journaled: 9, holes: stream.holes.clone() },
             Line::GivenUp { stream: b"MV>PA/0000000000000007", upto: 8 },
+            Line::Passed { stream: b"MV>PA/0000000000000007", numbers: Numbers { from: 2, to: 8 } },
         ];
         assert_eq!(read, expected);
     }

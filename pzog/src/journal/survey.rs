@@ -13,14 +13,13 @@
 //! when it is served.
 
 use super::frame::{self, BadFrame, Frame};
+use super::owner::{JournalError, check_host};
 use super::record::{Line, lines};
-use super::recovery::JournalError;
 use super::scan::scan;
 use crate::event::Place;
 use crate::ring::{HostIndex, Ring};
 use crate::wire::StreamName;
 use alloc::collections::BTreeMap;
-use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 /// So many of the newest segments are read whole, whatever they say.
@@ -224,13 +223,4 @@ fn journaled(line: &[u8], ring: &Ring) -> Option<(StreamName, u64)> {
         Line::Stream(line) => Some((StreamName::parse(line.name, ring).ok()?, line.journaled)),
         _ => None,
     }
-}
-
-/// A journal says whose it is.
-pub(super) fn check_host(segment: u64, host: &[u8], ring: &Ring, me: HostIndex) -> Result<(), JournalError> {
-    if host == ring.name(me).as_bytes() {
-        return Ok(());
-    }
-    let host: String = String::from_utf8_lossy(host).to_string();
-    Err(JournalError::OtherHost { segment, host })
 }

@@ -164,6 +164,6 @@ fn without_a_common_revision_both_are_named() {
     let digest = world.ring().digest();
     let hello = format!("HELLO org.xlattice.pzog/2.9 MV PA 00000000000000a1 1 {digest:016x} min=5");
     let trace = say(&mut world, "eve", &hello);
-    assert!(trace.contains("MV → eve  ERR 502 I speak org.xlattice.pzog/2.0 to 2.1"), "{trace}");
+    assert!(trace.contains("MV → eve  ERR 502 I speak org.xlattice.pzog/2.0 to 2.2"), "{trace}");
     assert!(trace.contains("REFUSED 502") && trace.contains("org.xlattice.pzog/2.9"), "{trace}");
 }

@@ -13,6 +13,7 @@ mod host;
 mod inputs;
 mod network;
 mod outsider;
+mod past;
 mod perform;
 mod properties;
 mod script;

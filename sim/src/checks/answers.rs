@@ -22,16 +22,8 @@ impl Checks {
         let just_lost = host.losses.last().is_some_and(|(_, at)| *at + ANSWER_UNDER_WAY > now);
         let has = host.has[id as usize];
         let of_ring = |(at, _): &(usize, &HostChecks)| host.ring & 1 << at != 0;
-        // Whoever joined after a message was taken says to be done with it, and counts as if it had it.
-        let before_its_time = self.newcomers & !self.messages[id as usize].owed;
-        // Whoever gave it up does so, too; the message's origin alone knows that.
-        let is_origin = self.messages[id as usize].origin.0 == place;
-        let is_synced = |(at, h): &(usize, &HostChecks)| {
-            h.has[id as usize] == Has::Synced
-                || before_its_time & 1 << at != 0
-                || (!is_origin && self.has_given_up(*at, id))
-                || self.has_other(*at, id)
-        };
+        let is_synced =
+            |(at, h): &(usize, &HostChecks)| h.has[id as usize] == Has::Synced || self.has_other(*at, id);
         let synced = self.hosts.iter().enumerate().filter(of_ring).filter(is_synced).count();
         let ring = host.ring.count_ones() as usize;
         let is_true = match level {
