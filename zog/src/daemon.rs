@@ -143,16 +143,16 @@ impl Daemon {
         let now = self.clock.now();
         self.node.handle(now, input, &mut self.outputs);
         self.perform(now, &[]);
-        self.after_turn();
+        self.after_turn(now);
     }
 
     /// What is only known once a turn is carried out.
-    fn after_turn(&mut self) {
+    fn after_turn(&mut self, now: Now) {
         halt::tell_node(self);
         while let Some(conn) = self.blocked.pop() {
             self.turn(Input::Blocked { conn });
         }
-        rotate::if_due(self);
+        rotate::if_due(self, now.utc_seconds);
     }
 
     /// A piece of the journal that was read.
@@ -161,7 +161,7 @@ impl Daemon {
             let now = self.clock.now();
             self.node.handle(now, Input::JournalRead { id, bytes: &mut bytes }, &mut self.outputs);
             self.perform(now, &bytes);
-            self.after_turn();
+            self.after_turn(now);
         }
         self.read_buffers.push(bytes);
     }
@@ -288,7 +288,7 @@ impl Daemon {
                 door::charge(self, conn, refused, &bytes[..consumed]);
             }
         }
-        self.after_turn();
+        self.after_turn(now);
     }
 
     /// Reads once and forgets it.

@@ -1,8 +1,8 @@
 //! A log file: whole batches or nothing, rotated, reopened, synced.
 //!
-//! flexi_logger writes (in direct mode, so that its errors are ours), renames and reopens. When to rotate, what
-//! a failed write left behind and which files still have to reach the disk is decided here, with a second handle
-//! on the same file.
+//! flexi_logger renames and reopens. When to rotate, what a failed write left behind and which files still have to
+//! reach the disk is decided here, with a second handle on the same file, through which all is written: flexi_logger would
+//! lock, and look whether to rotate, at each turn.
 
 use crate::rotated;
 use flexi_logger::writers::{ArcFileLogWriter, FileLogWriter};
@@ -20,7 +20,9 @@ use std::time::UNIX_EPOCH;
 const ROTATE_AGAIN_SECONDS: u64 = 1;
 
 /// What writes to the file; a trait, so that tests can fill the disk.
-pub(crate) trait Writer: Write {
+pub(crate) trait Writer {
+    /// Writes all of it to the end of the file.
+    fn append(&self, file: &File, lines: &[u8]) -> io::Result<()>;
     /// Renames the file and begins a new one.
     fn rotate(&self) -> io::Result<()>;
     /// Opens (or creates) what has the file's name now.
@@ -28,6 +30,10 @@ pub(crate) trait Writer: Write {
 }
 
 impl Writer for ArcFileLogWriter {
+    fn append(&self, mut file: &File, lines: &[u8]) -> io::Result<()> {
+        file.write_all(lines)
+    }
+
     fn rotate(&self) -> io::Result<()> {
         FileLogWriter::rotate(self).map_err(io_error)
     }
@@ -50,7 +56,7 @@ pub(crate) struct LogFile {
     stem: &'static str,
     settings: LogSettings,
     writer: Box<dyn Writer>,
-    /// The file that `writer` writes to.
+    /// The file that `writer` has open.
     file: Arc<File>,
     /// Kept open, so that a sync needs no new file descriptor.
     directory: Arc<File>,
@@ -70,9 +76,7 @@ impl LogFile {
     pub(crate) fn open(dir: &Path, stem: &'static str, settings: &LogSettings) -> io::Result<(LogFile, u64)> {
         let path = path_of(dir, stem);
         let torn = cut_torn_line(&path)?;
-        let mut writer = flexi_writer(dir, stem)?;
-        // flexi_logger opens the file at the first write, which is too late to say that it cannot be opened.
-        let _nothing = writer.write(&[])?;
+        let writer = flexi_writer(dir, stem)?;
         let file = Arc::new(open_append(&path)?);
         let directory = Arc::new(File::open(dir)?);
         let mut log = LogFile {
@@ -97,7 +101,7 @@ impl LogFile {
     pub(crate) fn append(&mut self, lines: &[u8]) -> io::Result<()> {
         self.cut()?;
         self.unsynced.add(&self.file);
-        let written = self.writer.write_all(lines);
+        let written = self.writer.append(&self.file, lines);
         match written {
             Ok(()) => self.length += lines.len() as u64,
             Err(_) => {
@@ -234,7 +238,10 @@ fn flexi_writer(dir: &Path, stem: &str) -> io::Result<ArcFileLogWriter> {
     let spec = FileSpec::default().directory(dir).basename(stem).suffix("log").suppress_timestamp();
     let builder = FileLogWriter::builder(spec).append().use_utc();
     let builder = builder.rotate(Criterion::Size(u64::MAX), naming, Cleanup::Never);
-    builder.try_build_with_handle().map(|(writer, _)| writer).map_err(io_error)
+    let (mut writer, _) = builder.try_build_with_handle().map_err(io_error)?;
+    // It opens the file at the first write, which is too late to say that it cannot be opened, and renames none before.
+    let _nothing = writer.write(&[])?;
+    Ok(writer)
 }
 
 fn begun(file: &File) -> io::Result<u64> {
@@ -286,19 +293,13 @@ pub(crate) mod tests {
         left: Rc<Cell<usize>>,
     }
 
-    impl Write for Budget {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+    impl Writer for Budget {
+        fn append(&self, file: &File, bytes: &[u8]) -> io::Result<()> {
             let part = bytes.len().min(self.left.get());
             self.left.set(self.left.get() - part);
-            self.inner.write_all(&bytes[..part])?;
-            if part == bytes.len() { Ok(part) } else { Err(io::ErrorKind::StorageFull.into()) }
+            self.inner.append(file, &bytes[..part])?;
+            if part == bytes.len() { Ok(()) } else { Err(io::ErrorKind::StorageFull.into()) }
         }
-        fn flush(&mut self) -> io::Result<()> {
-            self.inner.flush()
-        }
-    }
-
-    impl Writer for Budget {
         fn rotate(&self) -> io::Result<()> {
             self.inner.rotate()
         }

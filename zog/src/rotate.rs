@@ -10,8 +10,7 @@ use pzog::Input;
 use std::io;
 
 /// Rotates access.log, if it is time to. Called between turns.
-pub(crate) fn if_due(daemon: &mut Daemon) {
-    let utc_seconds = daemon.clock.now().utc_seconds;
+pub(crate) fn if_due(daemon: &mut Daemon, utc_seconds: u64) {
     if daemon.access_log.is_rotation_due(utc_seconds) {
         let rotated = switch(daemon, |daemon| daemon.access_log.rotate(utc_seconds));
         daemon.went(Task::Rotate, &rotated);
