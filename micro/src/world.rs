@@ -226,7 +226,7 @@ impl World {
     }
 
     fn send(&mut self, host: usize, out: &Outputs, input: &[u8]) {
-        for (conn, slice) in &out.send {
+        for (conn, slice) in out.forward.iter().chain(&out.send) {
             let Some((far, far_conn)) = self.hosts[host].far.get(conn).copied() else { continue };
             let bytes = out.bytes(*slice, input);
             if let Some(dropped) = &mut self.dropped {

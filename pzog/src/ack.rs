@@ -216,6 +216,8 @@ impl Node {
     fn progress(&self, now: Time, awaited: Awaited) -> Progress {
         let here = self.sync.synced >= awaited.written;
         let needed = match awaited.level {
+            // Its line may be one of those that are held back.
+            _ if self.log_is_held => return Progress::Waiting(None),
             Level::Journaled => return Progress::Reached,
             _ if planted!(AnswerBeforeSync) => return Progress::Reached,
             Level::Synced if here => return Progress::Reached,
@@ -268,6 +270,7 @@ mod tests {
     use crate::{HostIndex, Identity, Input, Now, Ring, Scheme, Settings};
     use alloc::string::String;
     use alloc::vec;
+    use alloc::vec::Vec;
 
     #[test]
     fn a_client_cannot_pile_up_answers_behind_one_that_waits() {
@@ -285,5 +288,36 @@ mod tests {
         assert!(client.ending, "it is read no more");
         assert!(client.answers.queue.len() <= ANSWERS_MAX + 2);
         assert_eq!(node.counters().refused, 1);
+    }
+
+    #[test]
+    fn while_access_log_is_held_no_message_is_taken_or_answered_and_facts_are_told() {
+        let ring = Ring::new(vec![String::from("MV")], Scheme::Receiver).unwrap();
+        let me = Identity { ring, me: HostIndex(0), incarnation: 1, process: 1, seed: 1 };
+        let mut node = Node::new(me, Settings::default(), Recovered::default());
+        let mut out = Outputs::default();
+        let mut turn = |input: Input<'_>| {
+            node.handle(Now { mono: Time(0), utc_seconds: 0 }, input, &mut out);
+            let text = |slice: &Slice| match slice {
+                Slice::Oks(count) => b"OK\r\n".repeat(*count as usize),
+                slice => out.bytes(*slice, &[]).to_vec(),
+            };
+            let told = |(conn, slice): &(ConnId, Slice)| (conn.0, String::from_utf8(text(slice)).unwrap());
+            out.answer.iter().map(told).collect::<Vec<_>>()
+        };
+        let nothing: Vec<(u32, String)> = vec![];
+        let (alice, bob) = (ConnId(0), ConnId(1));
+        turn(Input::ClientConnected { conn: alice });
+        turn(Input::ClientConnected { conn: bob });
+        assert_eq!(turn(Input::ClientLines { conn: alice, bytes: b"MSG hello\r\n" }), nothing);
+        assert_eq!(turn(Input::LogHeld { is_held: true }), nothing);
+        assert_eq!(turn(Input::Synced), nothing, "the line may not be in access.log");
+        assert_eq!(turn(Input::ClientLines { conn: alice, bytes: b"STATUS\r\n" }), nothing, "in its turn");
+        let told = turn(Input::ClientLines { conn: bob, bytes: b"STATUS\r\n" });
+        assert!(told[0].1.contains(" access_log=halted "), "{told:?}");
+        let told = turn(Input::ClientLines { conn: bob, bytes: b"MSG refused\r\n" });
+        assert_eq!(told, [(1, String::from("ERR 300 access.log cannot be written\r\n"))]);
+        let told = turn(Input::LogHeld { is_held: false });
+        assert!(told[0] == (0, String::from("OK\r\n")) && told[1].1.starts_with("+ node MV "), "{told:?}");
     }
 }

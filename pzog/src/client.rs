@@ -213,9 +213,13 @@ impl Node {
         self.sessions.note_bounded(numbered.session, numbered.number, content, at, now)
     }
 
-    /// Whether the journal takes messages.
+    /// Whether journal and access.log take messages.
     fn check_room(&self) -> Result<(), Refusal> {
-        if self.has_room { Ok(()) } else { Err(Refusal::JournalFull) }
+        match () {
+            () if self.log_is_held => Err(Refusal::LogHeld),
+            () if !self.has_room => Err(Refusal::JournalFull),
+            () => Ok(()),
+        }
     }
 
     fn take_at(
@@ -309,6 +313,9 @@ impl Node {
         out: &mut Outputs,
     ) -> Result<(), Refusal> {
         let hello = ClientHello::parse(rest).ok_or(Refusal::BadHello)?;
+        if self.log_is_held {
+            return Err(Refusal::LogHeld); // so that it goes elsewhere before it gives us messages
+        }
         let session = self.sessions.find(&hello.token);
         let known_upto = session.and_then(|s| self.sessions.get(s)).map_or(0, |s| s.known_upto());
         if session.is_some() && hello.next.is_none() {

@@ -264,7 +264,11 @@ impl Node {
         let relays = || self.relay_of(name.origin) == Some(host);
         let was_asked =
             || self.streams.find(name).is_some_and(|s| self.streams.get(s).asked >> host.0 & 1 == 1);
-        name.origin == host || (name.addressee.is_none() && relays()) || was_asked() || !peer.agrees
+        planted!(TakenFromAnybody)
+            || name.origin == host
+            || (name.addressee.is_none() && relays())
+            || was_asked()
+            || !peer.agrees
     }
 
     /// The name of a data line's stream, and what stands behind its dot.

@@ -1,11 +1,13 @@
 //! What goes into the node and what comes out of it, turn by turn.
 //!
 //! The driver calls [`Node::handle`](crate::Node::handle) with one [`Input`] and then carries out the
-//! [`Outputs`] **in this order**: `append`, `send`, `log`, `answer`, `sync` and `mark`, `dial`, `close`, `report`, and
-//! the rest in any order: what is released though somebody lacks it is told before it is gone. A message is in the journal before it is forwarded, and logged before it is answered. What is forwarded
-//! in a turn is so before it is logged (seed: "logged AFTER any forwarding"); a host's own messages above level
-//! `journaled` are logged with their append, from which access.log is derived, and leave once they are synced. What
-//! comes of it (a sync that ended, a connection that closed) is a new input.
+//! [`Outputs`] **in this order**: `forward`, `append`, `send`, `log`, `answer`, `sync` and `mark`, `dial`, `close`,
+//! `report`, and the rest in any order: what is released though somebody lacks it is told before it is gone. A host's own
+//! message is in the journal before it leaves, and each is there and logged before it is answered or told in a watermark.
+//! What is forwarded in a turn is so before it is logged (seed: "logged AFTER any forwarding"); a host's own messages
+//! above level `journaled` are logged with their append, from which access.log is derived, and leave once they are synced.
+//! `sync` may begin as soon as `append` has ended. What comes of it (a sync that ended, a connection that closed) is a new
+//! input.
 //!
 //! An `append`, a `sync` or a `mark` that fails is the end of the node: the driver carries out nothing more of that
 //! turn, closes all connections, and begins again with a new node from what [`crate::journal`] recovers, as after a
@@ -126,6 +128,13 @@ pub enum Input<'a> {
     LogOpened {
         /// The new file and its length.
         log: LogFile,
+    },
+    /// Whether access.log holds lines of earlier turns back, since its disk does not take them. From then until it does
+    /// not, no message is taken and none is answered; what promises nothing is. The driver has held back itself what
+    /// the turn answered whose lines were the first; it reads no peers meanwhile.
+    LogHeld {
+        /// Whether it does.
+        is_held: bool,
     },
     /// The segment that [`Outputs::prepare`] asked for is there, or, if not `ok`, there is no room for it.
     Prepared {
@@ -269,6 +278,9 @@ pub struct Outputs {
     pub small: Vec<u8>,
     /// Whole lines for access.log; to be written with one write.
     pub log: Vec<u8>,
+    /// Messages of other hosts on their way to those that get them from here. Whoever gave them has them, so they need not
+    /// wait for the journal of a host in between. On each connection they come before `send`.
+    pub forward: Vec<(ConnId, Slice)>,
     /// The record of this turn for the journal: these pieces, one behind the other, in one write.
     pub append: Vec<Slice>,
     /// Where it goes, if there is one. The first record of a segment goes to its offset 0.
@@ -311,6 +323,7 @@ impl Outputs {
         self.own.iter_mut().for_each(Vec::clear);
         self.small.clear();
         self.log.clear();
+        self.forward.clear();
         self.append.clear();
         self.send.clear();
         self.answer.clear();

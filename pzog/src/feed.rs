@@ -121,7 +121,7 @@ impl Node {
         self.streams.get_mut(stream).fed |= 1 << host.0;
     }
 
-    /// Messages that were just journaled go to all hosts that are next to get them.
+    /// Messages that just came go to all hosts that are next to get them.
     pub(crate) fn feed_live(
         &mut self,
         now: Time,
@@ -142,7 +142,8 @@ impl Node {
                 Some(up) if feed.next == numbers.from && numbers.to <= feed.until && !blocked => {
                     feed.next = numbers.to + 1;
                     up.used = now;
-                    push(up.conn, lines, out);
+                    let follows = out.send.iter().any(|(conn, _)| *conn == up.conn);
+                    push(up.conn, lines, if follows { &mut out.send } else { &mut out.forward });
                 }
                 _ => link.feeds.lagging = true,
             }
@@ -166,7 +167,8 @@ impl Node {
             Some(up) if feed.next == own.from && !blocked => {
                 feed.next = own.to + 1;
                 up.used = now;
-                out.send.push((up.conn, lines));
+                let sends = if planted!(SentBeforeJournal) { &mut out.forward } else { &mut out.send };
+                sends.push((up.conn, lines));
             }
             _ => {
                 // They stand in the journal where the cursor may have been already.
@@ -398,7 +400,7 @@ impl Node {
             }
             self.links[host.index()].feeds.get_mut(stream).next = seq + 1;
             bytes[line.start as usize] = b'0';
-            push(conn, Slice::Input(line), out);
+            push(conn, Slice::Input(line), &mut out.send);
         }
     }
 
@@ -464,11 +466,11 @@ impl Node {
 }
 
 /// Sends a line; neighbours for one connection go out as one slice.
-pub(crate) fn push(conn: ConnId, line: Slice, out: &mut Outputs) {
-    match (line, out.send.last_mut()) {
+pub(crate) fn push(conn: ConnId, line: Slice, lines: &mut Vec<(ConnId, Slice)>) {
+    match (line, lines.last_mut()) {
         (Slice::Input(new), Some((last, Slice::Input(span)))) if *last == conn && span.end == new.start => {
             span.end = new.end;
         }
-        _ => out.send.push((conn, line)),
+        _ => lines.push((conn, line)),
     }
 }

@@ -10,7 +10,7 @@
 //! | [`node`] | the state, and what every turn ends with |
 //! | `client`, `session`, `ack`, `status` | clients, their numbered messages, their answers, and who has what |
 //! | `broadcast`, `relay` | own messages on their way; who passes on what to whom |
-//! | `link`, `peer`, `data`, `stream`, `watermark` | connections of the ring port, what comes over them, who has what |
+//! | `link`, `handshake`, `peer`, `data`, `stream`, `watermark` | connections of the ring port, what comes over them, who has what |
 //! | `feed`, `repair` | what each host is sent, live or from the journal; what is lacking here, and whom to ask |
 //! | [`journal`], `upkeep` | what is kept, how it is recovered, and when it goes |
 //! | [`wire`], [`text`], [`time`], [`ring`] | lines, characters, times, places in the ring |
@@ -84,6 +84,7 @@ pub mod digest;
 pub mod event;
 mod feed;
 mod following;
+mod handshake;
 pub mod journal;
 pub mod limits;
 mod link;

@@ -62,8 +62,14 @@ pub const VERSION_1_SILENCE: Duration = Duration::from_secs(300);
 pub const VERSION_1_KEEPALIVE: Duration = Duration::from_secs(100);
 
 /// A host syncs so soon after an append, whatever the level: what a loss of power may take of level `journaled`. Each sync
-/// costs five changes of thread; it has ended when the watermark is told.
-pub const SYNC_WITHIN: Duration = Duration::from_millis(80);
+/// costs changes of thread and writes to the disk, at low rates for a few messages.
+pub const SYNC_WITHIN: Duration = Duration::from_millis(250);
+
+/// A host syncs so soon already where much was appended: so files are released sooner, and used again …
+pub const SYNC_MUCH_WITHIN: Duration = Duration::from_millis(80);
+
+/// … much: so many bytes.
+pub const SYNC_MUCH_BYTES: u32 = 2 << 20;
 
 /// A watermark is told to the stream's origin after so many messages …
 pub const TELL_MESSAGES: u64 = 512;

@@ -6,7 +6,7 @@ use crate::event::{ConnId, Input, Outputs, Severity, Source};
 use crate::journal::Recovered;
 use crate::journal::recovered::Certain;
 use crate::journal::writer::Journal;
-use crate::limits::{LINE_GROWTH, STOP, SYNC_WITHIN};
+use crate::limits::{LINE_GROWTH, STOP, SYNC_MUCH_BYTES, SYNC_MUCH_WITHIN, SYNC_WITHIN};
 use crate::link::Link;
 use crate::peer::{Peer, Phase};
 use crate::relay::{Way, ways};
@@ -86,6 +86,8 @@ pub struct Node {
     pub(crate) sync: Sync,
     /// The journal takes what may come in this turn.
     pub(crate) has_room: bool,
+    /// access.log holds lines back: nothing is taken that would stand in it, and no message is answered.
+    pub(crate) log_is_held: bool,
     /// Messages of peers were let go since there was no room for them.
     pub(crate) has_let_go: bool,
     /// Bytes of the head of the last segment.
@@ -154,6 +156,8 @@ pub(crate) struct Sync {
     pub(crate) times: Histogram,
     /// Somebody waits for what was written: sync in this turn.
     pub(crate) urgent: bool,
+    /// Since when there is something that no sync covers, and when it is to be synced.
+    since: Option<Time>,
     at: Option<Time>,
 }
 
@@ -195,6 +199,7 @@ impl Node {
             own: Own::default(),
             journal: Journal::new(segments, index, first, settings.segment_bytes, mark),
             has_room: true,
+            log_is_held: false,
             has_let_go: false,
             snapshot_bytes: 0,
             journaled_before_turn: None,
@@ -278,6 +283,7 @@ impl Node {
             Input::Synced => self.synced(now.mono, out),
             Input::Marked { log } => self.marked(log, out),
             Input::LogOpened { log } => self.log_opened(log, out),
+            Input::LogHeld { is_held } => self.log_held(is_held),
             Input::Prepared { ok } => self.prepared(now.mono, ok, out),
             Input::Reconfigured { settings } => self.reconfigure(now.mono, settings),
             Input::Certified { certificate } => self.certificate = Some(certificate),
@@ -369,9 +375,13 @@ impl Node {
         if sync.written == sync.covered() {
             return;
         }
-        let at = *sync.at.get_or_insert(now + SYNC_WITHIN);
+        let is_much = self.journal.uncovered_bytes() >= SYNC_MUCH_BYTES;
+        let within = if is_much { SYNC_MUCH_WITHIN } else { SYNC_WITHIN };
+        let at = *sync.since.get_or_insert(now) + within;
+        sync.at = Some(at);
         if sync.syncing.is_none() && (sync.urgent || at <= now) {
-            *sync = Sync { syncing: Some(sync.written), begun: now, urgent: false, at: None, ..*sync };
+            let written = Some(sync.written);
+            *sync = Sync { syncing: written, begun: now, urgent: false, since: None, at: None, ..*sync };
             self.streams.sync_begins();
             self.journal.sync_begins();
             self.sync_own_begins();
@@ -395,6 +405,12 @@ impl Node {
         }
         self.raised = raised;
         self.sync_own_ends(now, out);
+    }
+
+    /// access.log takes no lines, or takes them again.
+    fn log_held(&mut self, is_held: bool) {
+        self.log_is_held = is_held;
+        self.release |= !is_held;
     }
 
     /// New settings hold at once, also for what was due by the old ones.

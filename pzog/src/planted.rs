@@ -48,8 +48,6 @@ pub enum Bug {
     PassedOverCounted,
     /// A host does not tell what it has passed over.
     PassedOverUntold,
-    /// After a start it is not known any more what was passed over.
-    PassedOverForgotten,
     /// Refused lines are not reported.
     RefusalUnreported,
     /// The time of a client's message is the host's.
@@ -72,11 +70,17 @@ pub enum Bug {
     YouthForgotten,
     /// Sums are told to hosts that do not know them.
     NewLineToOld,
+    /// Own messages leave before they are in the journal.
+    SentBeforeJournal,
+    /// What others say is taken from whoever says it.
+    TakenFromAnybody,
+    /// Sums are told and not compared.
+    SumsNotCompared,
 }
 
 impl Bug {
     /// All of them.
-    pub const ALL: [Bug; 33] = [
+    pub const ALL: [Bug; 35] = [
         Bug::AnswerBeforeSync,
         Bug::LevelsCountJournaled,
         Bug::WatermarkTooHigh,
@@ -98,7 +102,6 @@ impl Bug {
         Bug::PassedOverUnheard,
         Bug::PassedOverCounted,
         Bug::PassedOverUntold,
-        Bug::PassedOverForgotten,
         Bug::RefusalUnreported,
         Bug::OwnTime,
         Bug::WrongHop,
@@ -110,6 +113,9 @@ impl Bug {
         Bug::LogNotCut,
         Bug::YouthForgotten,
         Bug::NewLineToOld,
+        Bug::SentBeforeJournal,
+        Bug::TakenFromAnybody,
+        Bug::SumsNotCompared,
     ];
 }
 

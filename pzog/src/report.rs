@@ -37,6 +37,8 @@ pub enum Refusal {
     StreamsFull,
     /// The disk has no room for the journal.
     JournalFull,
+    /// access.log cannot be written.
+    LogHeld,
     /// Others look for texts just now.
     TooManySearches,
     /// Too many lines of this client wait for their answers.
@@ -67,7 +69,7 @@ impl Refusal {
     pub fn code(self) -> u16 {
         match self {
             Refusal::SessionsFull | Refusal::ClientsFull | Refusal::Stopping | Refusal::JournalFull => 300,
-            Refusal::TooManySearches | Refusal::StreamsFull => 300,
+            Refusal::LogHeld | Refusal::TooManySearches | Refusal::StreamsFull => 300,
             Refusal::Idle | Refusal::Silent | Refusal::Replaced | Refusal::TooManyUnanswered => 300,
             Refusal::BareLf | Refusal::Unterminated | Refusal::UnknownVerb | Refusal::BadHello => 400,
             Refusal::Malformed | Refusal::BadTime | Refusal::UnknownOrigin | Refusal::NotForUs => 400,
@@ -103,6 +105,7 @@ impl Refusal {
             Refusal::SessionKnown => "session_known",
             Refusal::SessionsFull => "sessions_full",
             Refusal::JournalFull => "journal_full",
+            Refusal::LogHeld => "access_log_halted",
             Refusal::TooManySearches => "searches",
             Refusal::StreamsFull => "streams_full",
             Refusal::NotAsked => "not_asked",
@@ -154,6 +157,7 @@ impl fmt::Display for Refusal {
             }
             Refusal::TooManySearches => f.write_str("too many searches at once"),
             Refusal::JournalFull => f.write_str("the disk has no room for the journal"),
+            Refusal::LogHeld => f.write_str("access.log cannot be written"),
             Refusal::NotForUs => f.write_str("message for another host"),
         }
     }

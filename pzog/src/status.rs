@@ -75,12 +75,13 @@ impl Node {
         let view = self.view(now.mono);
         let name = self.ring.name(self.me);
         let journal = if view.is_full { "full" } else { "ok" };
+        let log = if view.log_is_held { "halted" } else { "ok" };
         let View { incarnation, journal_bytes, segments, digest, .. } = view;
         let (scheme, lived, utc) = (view.scheme.word(), view.lived.as_secs(), now.utc_seconds);
         let _ = write!(
             to,
-            "+ node {name} incarnation={incarnation:016x} journal={journal} bytes={journal_bytes} segments={segments} \
-             version={VERSION} ring={digest:016x} scheme={scheme} utc_s={utc} for_s={lived}\r\n"
+            "+ node {name} incarnation={incarnation:016x} journal={journal} access_log={log} bytes={journal_bytes} \
+             segments={segments} version={VERSION} ring={digest:016x} scheme={scheme} utc_s={utc} for_s={lived}\r\n"
         );
         if let Some(Certificate { expires, ca, ca_expires }) = view.certificate {
             let (left, ca_left) = (expires.saturating_sub(utc), ca_expires.saturating_sub(utc));

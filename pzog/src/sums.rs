@@ -190,7 +190,9 @@ impl Node {
     fn sum_is_made(&mut self, job: &Job, out: &mut Outputs) {
         match job.purpose {
             Purpose::Tell => self.tell_sum(job, out),
-            Purpose::Compare(sum) if sum != job.sum => self.report_diverged(job, out),
+            Purpose::Compare(sum) if sum != job.sum && !planted!(SumsNotCompared) => {
+                self.report_diverged(job, out);
+            }
             Purpose::Compare(_) => {}
         }
     }

@@ -40,6 +40,8 @@ pub struct View {
     pub arrivals: Histogram,
     /// The journal has no room for another message.
     pub is_full: bool,
+    /// access.log cannot be written, and holds lines back.
+    pub log_is_held: bool,
     /// Bytes of all segments of the journal.
     pub journal_bytes: u64,
     /// How many segments that is.
@@ -235,6 +237,7 @@ impl Node {
             syncs: self.sync.times,
             arrivals: self.sample.times,
             is_full: !self.has_room || self.journal.has_no_room(),
+            log_is_held: self.log_is_held,
             journal_bytes: self.journal.bytes_of_all(),
             segments: self.journal.segments().len(),
             is_stopping: self.is_stopping(),

@@ -8,8 +8,10 @@
 //! | `answers` | P1: an `OK` is true when it is heard |
 //! | `arrival` | P1, P2: what was answered, or is in one log, is in all |
 //! | `order` | P3: what one host said stands in one order |
+//! | `altered` | what a lying host made others take is told by them |
 //! | `reports`, `bounds` | P6, P7: what is refused, released or given up is told |
 
+mod altered;
 mod answers;
 mod arrival;
 mod bounds;
@@ -20,6 +22,7 @@ mod order;
 mod reports;
 
 use crate::event::{Moment, SECOND, Side};
+use altered::Lies;
 use bounds::Bounds;
 use logs::Logs;
 use pzog::Level;
@@ -112,6 +115,8 @@ pub(crate) struct Checks {
     may_give_up: bool,
     /// What may be given up because of the bounds of the journal, if the scenario is about them.
     bounds: Option<Bounds>,
+    /// What hosts that lie made others take, if the scenario has such.
+    lies: Option<Lies>,
 }
 
 impl Checks {
@@ -129,6 +134,7 @@ impl Checks {
             given_up: None,
             may_give_up: false,
             bounds: has_bounds.then(Bounds::default),
+            lies: None,
         }
     }
 
@@ -181,7 +187,7 @@ impl Checks {
         let places = 0..self.hosts.len();
         let of_hosts = places.flat_map(|place| [self.disorder(place), self.unreported(place)]);
         let first = self.missing().into_iter().chain(of_hosts.flatten()).next();
-        if let Some(what) = first.or_else(|| self.lost_for_nothing()) {
+        if let Some(what) = first.or_else(|| self.untold(now)).or_else(|| self.lost_for_nothing()) {
             self.fail(now, what);
         }
     }

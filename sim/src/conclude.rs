@@ -14,7 +14,10 @@ impl World {
         while self.checks.broken.is_none() && quiet < 3 && self.now < bound {
             self.run_until(self.now + 500 * MILLI);
             let all_run = self.all_run();
-            let is_over = all_run && !self.anybody_waits() && self.checks.missing().is_none();
+            let is_over = all_run
+                && !self.anybody_waits()
+                && self.checks.missing().is_none()
+                && self.checks.lies_are_judged(self.now);
             quiet = if is_over { quiet + 1 } else { 0 };
             if quiet == 1 {
                 self.counts.converged_us = self.now - began;
@@ -126,6 +129,9 @@ impl World {
         }
         if self.scenario.twin().is_some() && self.checks.clones_told == 0 {
             return Some("nobody has told of a clone".to_owned());
+        }
+        if self.checks.lies_told() == Some(0) {
+            return Some("nothing that was altered was told".to_owned());
         }
         self.faults_missing().map(|fault| format!("no {fault} has happened"))
     }

@@ -79,10 +79,12 @@ pub enum Fault {
     Clone,
     /// Many faults within moments.
     Storm,
+    /// A host alters or invents a message of another origin.
+    Alter,
 }
 
 /// All kinds, with their names.
-pub const FAULTS: [(Fault, &str); 24] = [
+pub const FAULTS: [(Fault, &str); 25] = [
     (Fault::Kill, "kill"),
     (Fault::Power, "power"),
     (Fault::PowerAll, "power-all"),
@@ -107,6 +109,7 @@ pub const FAULTS: [(Fault, &str); 24] = [
     (Fault::OldCopy, "old-copy"),
     (Fault::Clone, "clone"),
     (Fault::Storm, "storm"),
+    (Fault::Alter, "alter"),
 ];
 
 impl Faults {
@@ -137,6 +140,7 @@ impl Faults {
             Fault::OldCopy => self.old_copy,
             Fault::Clone => self.clone,
             Fault::Storm => self.storm,
+            Fault::Alter => self.alter,
         }
     }
 }
@@ -214,6 +218,7 @@ impl World {
             Fault::OldCopy => self.old_copy(place),
             Fault::Clone => self.begin_twin(),
             Fault::Storm => self.storm(),
+            Fault::Alter => self.begin_lie(place),
         }
     }
 
@@ -347,7 +352,7 @@ impl World {
         true
     }
 
-    fn with_mood(&mut self, place: u8, change: impl Fn(&mut crate::host::Mood)) -> bool {
+    pub(crate) fn with_mood(&mut self, place: u8, change: impl Fn(&mut crate::host::Mood)) -> bool {
         let host = &mut self.hosts[usize::from(place)];
         change(&mut host.mood);
         host.runs()

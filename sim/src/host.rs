@@ -3,6 +3,7 @@
 use crate::clock::Clock;
 use crate::disk::Disk;
 use crate::event::{Moment, Process, Side};
+use crate::lies::Lie;
 use pzog::{ConnId, HostIndex, Node, Outputs, Ring};
 
 /// How a process ends.
@@ -18,7 +19,7 @@ pub(crate) enum Ending {
     Stopped,
 }
 
-/// What is wrong with a disk.
+/// What is wrong with a disk, or with the host.
 #[derive(Clone, Copy, Default, Debug)]
 pub(crate) struct Mood {
     /// Syncs end not before.
@@ -26,6 +27,8 @@ pub(crate) struct Mood {
     pub(crate) next_sync_fails: bool,
     pub(crate) next_append_fails: bool,
     pub(crate) is_full: bool,
+    /// It is about to lie to others.
+    pub(crate) lie: Option<Lie>,
 }
 
 pub(crate) struct Host {
@@ -68,6 +71,8 @@ pub(crate) struct Host {
     pub(crate) paused_until: Moment,
     /// It ends after so many outputs.
     pub(crate) doom: Option<(u32, Ending)>,
+    /// What it has passed on last of another origin, where hosts lie.
+    pub(crate) relayed: Option<Vec<u8>>,
     /// Deadlines in a row without time going on.
     pub(crate) spins: (Moment, u32),
 }
@@ -102,6 +107,7 @@ impl Host {
             reads_clients: false,
             paused_until: 0,
             doom: None,
+            relayed: None,
             spins: (0, 0),
         };
         host.set_ring(place, ring, all);

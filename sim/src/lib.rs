@@ -8,11 +8,11 @@
 //! | `world`, `event` | what happens next |
 //! | `host`, `life`, `perform` | processes: how they begin, what they do, how they end |
 //! | `network`, `disk`, `clock`, `clients` | what is around them |
-//! | `faults`, `twin` | what goes wrong |
+//! | `faults`, `twin`, `lies` | what goes wrong |
 //! | `rollout` | a ring that changes: other hosts, another order, another build |
 //! | `checks`, `conclude` | what must hold: P1 to P7 |
 //! | `dice`, `trace`, `outcome` | chance by seed; what happened; what came of it |
-//! | `runner`, `cuts` | many seeds; every pattern of cut links |
+//! | `runner`, `cuts`, `upgrades` | many seeds; every pattern of cut links; every order of an upgrade |
 //! | `cost` | what hosts of a ring of any size send each other |
 //!
 //! The same scenario, seed and build do the same, byte for byte: a failure is replayed with `--trace`.
@@ -42,6 +42,7 @@ mod disk;
 mod event;
 mod faults;
 mod host;
+mod lies;
 mod life;
 mod network;
 mod outcome;
@@ -51,6 +52,7 @@ mod runner;
 mod scenario;
 mod trace;
 mod twin;
+mod upgrades;
 mod world;
 
 pub use cost::{Cost, KINDS, Kind, Traffic, cost};
@@ -60,4 +62,5 @@ pub use outcome::{Counts, Outcome};
 pub use runner::{Tally, run, run_each};
 pub use scenario::Scenario;
 pub use trace::Tracing;
+pub use upgrades::{ORDERS, simulate_upgrade};
 pub use world::simulate;

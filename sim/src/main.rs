@@ -2,7 +2,7 @@
 
 use anyhow::{Context as _, Result, bail};
 use clap::{Args, Parser, Subcommand};
-use sim::{Kind, Scenario, Tally, Tracing, Traffic};
+use sim::{Kind, Outcome, Scenario, Tally, Tracing, Traffic};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -21,6 +21,8 @@ enum Command {
     Replay(Replay),
     /// Run every one of the 1 024 ways in which links of five hosts can be cut
     Cuts(Cuts),
+    /// Run every one of the 120 orders in which five hosts can be upgraded, and set back again
+    Upgrades(Upgrades),
     /// Count what the hosts of rings of any size send each other
     Cost(Cost),
     /// Say which scenarios there are
@@ -68,6 +70,19 @@ struct Cuts {
 }
 
 #[derive(Args)]
+struct Upgrades {
+    /// The seed of all runs
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// Threads
+    #[arg(long, default_value_t = 2)]
+    jobs: usize,
+    /// This order alone, with everything that happens
+    #[arg(long, value_parser = clap::value_parser!(u32).range(0..i64::from(sim::ORDERS)))]
+    order: Option<u32>,
+}
+
+#[derive(Args)]
 struct Cost {
     /// Hosts of each ring
     #[arg(long, default_value = "2,5,10,25,50,64", value_delimiter = ',', value_parser = clap::value_parser!(u8).range(2..=64))]
@@ -96,6 +111,7 @@ fn main() -> Result<ExitCode> {
         Command::Run(args) => run(&args),
         Command::Replay(args) => replay(&args),
         Command::Cuts(args) => cuts(&args),
+        Command::Upgrades(args) => upgrades(&args),
         Command::Cost(args) => costs(&args),
         Command::List => {
             Scenario::built_in()?.iter().for_each(|s| println!("{}: {}", s.name, s.about));
@@ -197,21 +213,37 @@ fn costs(args: &Cost) -> Result<ExitCode> {
 
 fn cuts(args: &Cuts) -> Result<ExitCode> {
     let scenario = find("cuts")?.remove(0);
-    if let Some(pattern) = args.pattern {
-        let outcome = sim::simulate_cut(&scenario, pattern, args.seed, Tracing::Print);
-        println!("pattern {pattern}: {:?}", outcome.broken);
+    every(sim::PATTERNS, args.jobs, args.pattern, ("cuts", "pattern", args.seed), |pattern, tracing| {
+        sim::simulate_cut(&scenario, pattern, args.seed, tracing)
+    })
+}
+
+fn upgrades(args: &Upgrades) -> Result<ExitCode> {
+    let scenario = find("rolling-upgrade")?.remove(0);
+    every(sim::ORDERS, args.jobs, args.order, ("upgrades", "order", args.seed), |order, tracing| {
+        sim::simulate_upgrade(&scenario, order, args.seed, tracing)
+    })
+}
+
+/// Runs all cases of a command, or one of them and tells all of it.
+fn every(
+    cases: u32,
+    jobs: usize,
+    only: Option<u32>,
+    (command, case, seed): (&str, &str, u64),
+    simulate: impl Fn(u32, Tracing) -> Outcome + Sync,
+) -> Result<ExitCode> {
+    if let Some(number) = only {
+        let outcome = simulate(number, Tracing::Print);
+        println!("{case} {number}: {:?}", outcome.broken);
         return Ok(if outcome.broken.is_none() { ExitCode::SUCCESS } else { ExitCode::FAILURE });
     }
-    let tally = sim::run_each(0..u64::from(sim::PATTERNS), args.jobs, None, |pattern| {
-        sim::simulate_cut(&scenario, pattern as u32, args.seed, Tracing::Hash)
-    });
-    println!("{}", tally.line("cuts (each seed is a pattern)"));
-    for (pattern, what) in tally.failures.iter().chain(&tally.voids) {
-        println!("  {what}\n    zog-sim cuts --seed {} --pattern {pattern}", args.seed);
+    let all = 0..u64::from(cases);
+    let tally = sim::run_each(all, jobs, None, |number| simulate(number as u32, Tracing::Hash));
+    println!("{}", tally.line(&format!("{command} (each seed is another {case})")));
+    for (number, what) in tally.failures.iter().chain(&tally.voids) {
+        println!("  {what}\n    zog-sim {command} --seed {seed} --{case} {number}");
     }
-    Ok(if tally.failures.is_empty() && tally.voids.is_empty() {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    })
+    let is_good = tally.failures.is_empty() && tally.voids.is_empty();
+    Ok(if is_good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

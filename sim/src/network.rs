@@ -233,6 +233,10 @@ impl World {
 
     /// A connection breaks: each side hears of it at some time, what is on its way is lost from anywhere on.
     pub(crate) fn break_connection(&mut self, number: u32) {
+        let connection = &self.connections[number as usize];
+        if connection.port == Port::Ring {
+            self.checks.shaken(connection.hosts, self.now);
+        }
         for side in [0, 1] {
             let to = Side { connection: number, side };
             let later = self.dice.network.around(5_000);

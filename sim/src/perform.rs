@@ -13,6 +13,7 @@ impl World {
         let ending = self.carry_out(place, &out, input, is_rotation);
         self.trace
             .add(out.append.len() as u64 | (out.send.len() as u64) << 20 | (out.answer.len() as u64) << 40);
+        self.trace.add(out.forward.len() as u64);
         self.trace.add_bytes(&out.log);
         match ending {
             Err(ending) => self.end(place, ending),
@@ -32,14 +33,12 @@ impl World {
     }
 
     fn carry_out(&mut self, place: u8, out: &Outputs, input: &[u8], is_rotation: bool) -> Result<(), Ending> {
+        self.send_all(place, &out.forward, out, input)?;
         self.append(place, out, input)?;
         if is_rotation {
             self.sync_now(place);
         }
-        for (conn, slice) in &out.send {
-            self.strike(place)?;
-            self.send(place, *conn, out.bytes(*slice, input));
-        }
+        self.send_all(place, &out.send, out, input)?;
         self.write_log(place, &out.log)?;
         for (conn, slice) in &out.answer {
             self.strike(place)?;
@@ -58,6 +57,20 @@ impl World {
         }
         for conn in &out.close {
             self.close(place, *conn);
+        }
+        Ok(())
+    }
+
+    fn send_all(
+        &mut self,
+        place: u8,
+        lines: &[(ConnId, Slice)],
+        out: &Outputs,
+        input: &[u8],
+    ) -> Result<(), Ending> {
+        for (conn, slice) in lines {
+            self.strike(place)?;
+            self.send(place, *conn, out.bytes(*slice, input));
         }
         Ok(())
     }
@@ -97,10 +110,10 @@ impl World {
             return Err(Ending::Failed);
         }
         let end = self.hosts[usize::from(place)].disk.end();
-        let life = self.hosts[usize::from(place)].life;
+        let of = self.hosts[usize::from(place)].process(place);
         for piece in &out.append {
             let is_own = matches!(piece, Slice::Own(..));
-            self.checks.appended(place, life, end, out.bytes(*piece, input), is_own);
+            self.checks.appended(of, end, out.bytes(*piece, input), is_own, self.now);
         }
         Ok(())
     }
@@ -179,6 +192,8 @@ impl World {
             let what = format!("{} sends on {conn:?}, which is not open, or a piece of a line", host.name);
             return self.checks.fail(self.now, what);
         };
+        let lie = self.lie(place, side, bytes);
+        let bytes = lie.as_deref().unwrap_or(bytes);
         if self.trace.prints() {
             let (name, to) = (&self.hosts[usize::from(place)].name, self.party(side.other()));
             for line in bytes.split(|b| *b == b'\n').filter(|line| !line.is_empty()) {
@@ -216,6 +231,7 @@ impl World {
             self.checks.reported(place, about, text, report.severity == Severity::Error, self.now);
             if let Source::Conn(conn) = report.source
                 && text.starts_with(b"REFUSED 4")
+                && !self.checks.is_refused_lie(text)
                 && self.is_of_ring(place, conn)
             {
                 let what = format!("H{place} does not understand a peer: {}", String::from_utf8_lossy(text));

@@ -53,7 +53,7 @@ impl Rollout {
 #[derive(Default)]
 pub(crate) struct Progress {
     /// The hosts whose turn is to come, the next one last.
-    turns: Vec<u8>,
+    pub(crate) turns: Vec<u8>,
     /// Since when the host whose turn it is leaves.
     leaving: Option<(u8, Moment)>,
 }
@@ -159,7 +159,9 @@ impl World {
             self.begin_anew(place);
         }
         let later = self.dice.faults.around(BETWEEN);
-        self.queue.add(self.now + later, Event::Turn);
+        if !self.rollout.turns.is_empty() {
+            self.queue.add(self.now + later, Event::Turn);
+        }
     }
 
     /// In order or not.

@@ -189,6 +189,9 @@ pub struct Faults {
     pub clone: Option<f64>,
     /// Many faults of all kinds that heal by themselves, within moments.
     pub storm: Option<f64>,
+    /// A host alters a message of another origin that it passes on, or says one that its origin never said. Such a host, and
+    /// whoever believed it, must not end before that is told.
+    pub alter: Option<f64>,
 }
 
 /// How long faults last, in mean milliseconds.
@@ -293,6 +296,10 @@ impl Scenario {
         ensure!(
             self.faults.clone.is_none() || self.hosts > crate::twin::ORIGINAL,
             "clone: two hosts at least"
+        );
+        ensure!(
+            self.faults.alter.is_none() || self.hosts == 5 && !self.origin_scheme,
+            "alter: five hosts, of which each relays to its +2 peer alone"
         );
         ensure!(are_hosts, "there are {} hosts, counted from 0", self.hosts);
         self.rollout.as_ref().map_or(Ok(()), |rollout| rollout.check(self.hosts))

@@ -91,6 +91,9 @@ impl World {
             scenario,
         };
         world.add_twin();
+        if world.scenario.faults.alter.is_some() {
+            world.checks.expect_lies();
+        }
         world
     }
 

@@ -7,7 +7,7 @@ use pzog::planted::{Bug, plant};
 use sim::{Scenario, Tracing, simulate};
 
 /// A bug, and the scenario that finds it.
-const FOUND_BY: [(Bug, &str); 31] = [
+const FOUND_BY: [(Bug, &str); 35] = [
     (Bug::AnswerBeforeSync, "calm"),
     (Bug::LevelsCountJournaled, "calm"),
     (Bug::WatermarkTooHigh, "power"),
@@ -29,7 +29,6 @@ const FOUND_BY: [(Bug, &str); 31] = [
     (Bug::PassedOverUnheard, "short-lives"),
     (Bug::PassedOverCounted, "away-too-long"),
     (Bug::PassedOverUntold, "away-too-long"),
-    (Bug::PassedOverForgotten, "away-too-old"),
     (Bug::RefusalUnreported, "calm"),
     (Bug::OwnTime, "clocks"),
     (Bug::WrongHop, "calm"),
@@ -41,6 +40,9 @@ const FOUND_BY: [(Bug, &str); 31] = [
     (Bug::LogNotCut, "kills"),
     (Bug::YouthForgotten, "add-a-host"),
     (Bug::NewLineToOld, "rolling-upgrade"),
+    (Bug::SentBeforeJournal, "kills"),
+    (Bug::TakenFromAnybody, "lies"),
+    (Bug::SumsNotCompared, "lies"),
 ];
 
 /// The first seed that finds a bug, and how.

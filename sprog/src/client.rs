@@ -172,7 +172,8 @@ impl Client {
         flushed.map_err(|failure| self.fail(failure)).is_ok()
     }
 
-    fn fail(&self, failure: Failure) {
+    /// Ends the run.
+    pub(crate) fn fail(&self, failure: Failure) {
         self.failure.borrow_mut().get_or_insert(failure);
         self.failed.ring();
     }

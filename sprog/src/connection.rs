@@ -6,6 +6,7 @@ use crate::inbox::Inbox;
 use crate::lane::Lane;
 use crate::ledger::{At, Ledger};
 use crate::rt;
+use crate::run::token;
 use crate::session::{Reply, Session};
 use crate::stream::Stream;
 use futures_lite::future::or;
@@ -31,6 +32,8 @@ pub(crate) enum Until {
 pub(crate) enum End {
     /// Everything is answered.
     Answered,
+    /// So much of the session was refused that the next connection begins another one.
+    WornOut,
     /// It could not be made or was lost, for this reason. It may be tried again.
     Lost(String),
     /// The host does not take the session, for this reason. Trying again changes nothing.
@@ -41,6 +44,7 @@ impl fmt::Display for End {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             End::Answered => f.write_str("everything is answered"),
+            End::WornOut => f.write_str("many messages were refused; it goes on as another session"),
             End::Lost(why) => f.write_str(why),
             End::Refused(answer) => write!(f, "it refuses the session: {answer}"),
         }
@@ -81,6 +85,7 @@ async fn greet(client: &Client, lane: &Lane, host: usize) -> Result<(Stream, Inb
     let target = &client.targets[host];
     let lost = |e: std::io::Error| End::Lost(e.to_string());
     let stream = Stream::dial(target).await.map_err(lost)?;
+    renew_if_worn_out(client, lane)?;
     let hello = lane.session.borrow_mut().hello(client.ack);
     let mut inbox = Inbox::new();
     if let Some(auth) = &target.auth {
@@ -90,6 +95,22 @@ async fn greet(client: &Client, lane: &Lane, host: usize) -> Result<(Stream, Inb
     stream.write(hello.as_bytes()).await.map_err(lost)?;
     hear_ok(&stream, &mut inbox).await?;
     Ok((stream, inbox))
+}
+
+/// Hosts would refuse a session that is worn out.
+fn renew_if_worn_out(client: &Client, lane: &Lane) -> Result<(), End> {
+    let mut session = lane.session.borrow_mut();
+    if session.is_worn_out() {
+        match token() {
+            Ok(token) => session.begin_anew(&token),
+            Err(failure) => {
+                let why = failure.to_string();
+                client.fail(failure);
+                return Err(End::Lost(why));
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Waits for the answer to the token, or to `HELLO`.
@@ -200,7 +221,7 @@ impl Connection<'_> {
         match session.reply(line) {
             Ok(Reply::Answered(message, answer)) => {
                 ledger.answered(At { host: self.host, session: &token }, &message, &answer, now);
-                Ok(())
+                if session.is_worn_out() { Err(End::WornOut) } else { Ok(()) }
             }
             Ok(Reply::Alive) => Ok(()),
             Err(broken) => Err(End::Lost(broken.to_string())),

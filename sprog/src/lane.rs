@@ -95,9 +95,9 @@ impl Lane {
         }
     }
 
-    /// Whether an answer came since `first` was the first message without one.
-    fn has_moved(&self, first: u64) -> bool {
-        self.session.borrow().first_unanswered() > first
+    /// Whether an answer came since so many messages were done with.
+    fn has_moved(&self, done: u64) -> bool {
+        self.session.borrow().done() > done
     }
 }
 
@@ -110,13 +110,16 @@ pub(crate) async fn serve(client: Rc<Client>, index: usize) {
     let mut patience = Patience::new(client.timeout, index);
     loop {
         lane.wanted().await;
-        let first = lane.session.borrow().first_unanswered();
+        let done = lane.session.borrow().done();
         let limit = patience.left(client.now(), lane);
         let end = connection(&client, lane, lane.host, limit, Until::Lost).await;
         client.tried(lane);
-        let is_answering = lane.has_moved(first) || !lane.owes();
+        let is_answering = lane.has_moved(done) || !lane.owes();
         if is_answering {
             patience.renew();
+        }
+        if matches!(end, End::WornOut) {
+            continue;
         }
         let stays = matches!(end, End::Lost(_)) && (is_answering || !client.has_another(lane.host));
         let pause = patience.pause(client.now(), lane).filter(|_| stays);
@@ -142,7 +145,7 @@ async fn elsewhere(client: &Client, lane: &Lane, why: &str) {
     }
     let mut patience = Patience::new(client.timeout, lane.host);
     while lane.owes() {
-        let first = lane.session.borrow().first_unanswered();
+        let done = lane.session.borrow().done();
         let limit = patience.left(client.now(), lane);
         let mut last = String::new();
         for host in client.in_order_of_hope(lane.host) {
@@ -152,7 +155,7 @@ async fn elsewhere(client: &Client, lane: &Lane, why: &str) {
             }
             last = format!("{}: {end}", client.name(host));
         }
-        if lane.has_moved(first) {
+        if lane.has_moved(done) {
             patience.renew();
         }
         match patience.pause(client.now(), lane) {

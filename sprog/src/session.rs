@@ -2,8 +2,12 @@
 //!
 //! Messages are numbered from 1 and answered in that order. After a lost connection everything unanswered is sent
 //! again, byte for byte; the hosts know a number that they have had.
+//!
+//! Hosts refuse a session once too many of its lines were refused between good ones. So one that comes near that is
+//! *worn*: no new message is sent in it, and when all that was sent is answered, another one takes its place.
 
 use crate::answer::Answer;
+use pzog::limits::SESSION_REFUSED_MAX;
 use pzog::{Level, Stamp, Time};
 use std::collections::VecDeque;
 use std::fmt;
@@ -11,6 +15,9 @@ use std::rc::Rc;
 
 /// Answered bytes in front of the buffer are dropped when they are more than this, and more than the rest.
 const COMPACT_FROM: usize = 64 * 1024;
+
+/// With so many refused messages a session is worn. As many as may be under way may be refused behind them.
+const WORN_FROM: u32 = SESSION_REFUSED_MAX / 2;
 
 const HEAD: &[u8] = b"AT ";
 const END: &[u8] = b"\r\n";
@@ -25,6 +32,10 @@ pub(crate) struct Session {
     unanswered: VecDeque<Unanswered>,
     /// The number of the first of them.
     first: u64,
+    /// How many messages have got their answer or were given up, in all sessions.
+    done: u64,
+    /// How many of this session were refused.
+    refused: u32,
     /// How many of them, and up to which byte of `lines`, were sent on this connection.
     sent: usize,
     sent_to: usize,
@@ -89,6 +100,8 @@ impl Session {
             front: 0,
             unanswered: VecDeque::new(),
             first: 1,
+            done: 0,
+            refused: 0,
             sent: 0,
             sent_to: 0,
             acks_due: 0,
@@ -105,9 +118,24 @@ impl Session {
         self.unanswered.len()
     }
 
-    /// The number of the first message without an answer; grows with every answer.
-    pub(crate) fn first_unanswered(&self) -> u64 {
-        self.first
+    /// How many messages are done with; grows with every answer.
+    pub(crate) fn done(&self) -> u64 {
+        self.done
+    }
+
+    /// Whether another session is to take the place of this one: all that was sent in it is answered.
+    pub(crate) fn is_worn_out(&self) -> bool {
+        self.is_worn() && self.unanswered.front().is_none_or(|message| !message.was_sent)
+    }
+
+    fn is_worn(&self) -> bool {
+        self.refused >= WORN_FROM
+    }
+
+    /// What was not sent yet goes on as another session; `token` is known to nobody yet.
+    pub(crate) fn begin_anew(&mut self, token: &str) {
+        self.token = Rc::from(token);
+        (self.first, self.refused) = (1, 0);
     }
 
     /// When the first message without an answer was made.
@@ -149,19 +177,23 @@ impl Session {
         format!("HELLO {} next={}{ack}\r\n", self.token, self.first)
     }
 
-    /// Appends to `out` the lines not sent on this connection yet, and shows each message to `sent`.
+    /// Appends to `out` the lines not sent on this connection yet, and shows each message to `sent`. In a worn session
+    /// only those that were sent before.
     pub(crate) fn send(&mut self, out: &mut Vec<u8>, mut sent: impl FnMut(&Message)) {
-        let mut start = self.sent_to;
+        let (is_worn, mut start) = (self.is_worn(), self.sent_to);
         for (number, message) in (self.first..).zip(&mut self.unanswered).skip(self.sent) {
+            if is_worn && !message.was_sent {
+                break;
+            }
             let end = start + message.line_bytes as usize;
             let entry = entry_of(&self.lines[start..end]);
             let is_repeat = std::mem::replace(&mut message.was_sent, true);
             sent(&Message { number, made: message.made, entry, is_repeat });
             start = end;
+            self.sent += 1;
         }
-        out.extend_from_slice(&self.lines[self.sent_to..]);
-        self.sent_to = self.lines.len();
-        self.sent = self.unanswered.len();
+        out.extend_from_slice(&self.lines[self.sent_to..start]);
+        self.sent_to = start;
     }
 
     /// Appends a `KEEPALIVE` to `out`.
@@ -183,6 +215,7 @@ impl Session {
             }
             Some(answer) if answer != Answer::Ack && self.sent > 0 => {
                 self.sent -= 1;
+                self.refused += u32::from(matches!(answer, Answer::Refused(_)));
                 self.pop().map(|message| Reply::Answered(message, answer)).ok_or_else(|| unexpected(line))
             }
             _ => Err(unexpected(line)),
@@ -197,6 +230,7 @@ impl Session {
         self.front += line_bytes as usize;
         let number = self.first;
         self.first += 1;
+        self.done += 1;
         Some(Message { number, made, entry: entry_of(&self.lines[start..self.front]), is_repeat: was_sent })
     }
 }
@@ -253,7 +287,7 @@ mod tests {
         assert_eq!(sent(&mut session), (format!("AT {STAMP} c\r\n"), "3".to_owned()));
         assert_eq!(answered(&mut session, "PENDING 1/3"), "2 b PENDING 1/3");
         assert_eq!(answered(&mut session, "ERR 400 no"), "3 c ERR 400 no");
-        assert_eq!((session.unanswered(), session.first_unanswered()), (0, 4));
+        assert_eq!((session.unanswered(), session.done()), (0, 3));
     }
 
     #[test]
@@ -267,6 +301,37 @@ mod tests {
         let lines = format!("AT {STAMP} b\r\nAT {STAMP} c\r\nAT {STAMP} d\r\n");
         assert_eq!(sent(&mut session), (lines, "2* 3* 4".to_owned()));
         assert_eq!(answered(&mut session, "OK"), "2 b OK");
+    }
+
+    #[test]
+    fn a_worn_session_ends_when_what_was_sent_is_answered_and_another_one_goes_on() {
+        let mut session = session_with(&[]);
+        session.hello(None);
+        let stamp = Stamp::parse(STAMP.as_bytes()).unwrap();
+        let push = |session: &mut Session, text: &str| session.push(Time(5), stamp, text.as_bytes());
+        for _ in 1..WORN_FROM {
+            push(&mut session, "refused");
+            sent(&mut session);
+            answered(&mut session, "ERR 422 no");
+        }
+        ["the last one refused", "sent", "sent, too"].iter().for_each(|text| push(&mut session, text));
+        session.send(&mut Vec::new(), |_| {});
+        push(&mut session, "not sent, either");
+        answered(&mut session, "ERR 422 no");
+        assert!(!session.is_worn_out());
+        assert_eq!(sent(&mut session).0, "", "what it has not said yet is not for this session");
+        // The connection is lost: what was sent is repeated in the same session, and nothing else.
+        assert!(session.hello(None).starts_with("HELLO token next="));
+        assert_eq!(sent(&mut session).1.split(' ').count(), 2);
+        answered(&mut session, "OK");
+        assert!(!session.is_worn_out());
+        answered(&mut session, "OK");
+        assert!(session.is_worn_out());
+        session.begin_anew("another");
+        assert_eq!(session.hello(None), "HELLO another next=1\r\n");
+        assert_eq!(sent(&mut session), (format!("AT {STAMP} not sent, either\r\n"), "1".to_owned()));
+        assert_eq!(answered(&mut session, "OK"), "1 not sent, either OK");
+        assert!(!session.is_worn_out());
     }
 
     #[test]

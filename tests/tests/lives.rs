@@ -1,15 +1,19 @@
-//! One life of a daemon after another: what a failing disk ends, and what the next life begins with.
+//! One life of a daemon after another: what a failing disk ends, what it does not, and what the next life begins with.
 
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 use rustix::process::Signal;
-use std::fs;
+use std::fs::{self, File};
 use std::net::TcpStream;
 use std::path::PathBuf;
+use std::process::Stdio;
 use std::time::Duration;
 use tests::{Plan, Ring, texts, wait_until};
 
 /// An orderly stop takes at most 5 s; a machine that runs many tests may see it late.
 const STOP: Duration = Duration::from_secs(6);
+
+/// A daemon that was hurt may be silent for so long, for all one knows of it.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 #[test]
 fn a_term_ends_a_start_that_waits_for_the_disk() {
@@ -96,4 +100,23 @@ fn what_was_left_unfinished_is_removed_and_what_cannot_be_made_ready_is_named_on
     for once in ["TROUBLE with", "JOURNAL FULL"] {
         assert_eq!(errors.matches(once).count(), 1, "once, however often it is tried: {errors}");
     }
+}
+
+#[test]
+fn a_daemon_whose_standard_error_cannot_be_written_lives() {
+    let ring = Plan::of(1).set_up();
+    let full = File::options().write(true).open("/dev/full").expect("a device");
+    let mut daemon = ring.command(0).stdout(Stdio::null()).stderr(full).spawn().expect("zog can be started");
+    let is_over = |d: &mut std::process::Child| d.try_wait().is_ok_and(|status| status.is_some());
+    wait_until("its port is open", || {
+        is_over(&mut daemon) || TcpStream::connect(ring.client_address(0)).is_ok()
+    });
+    let mut client = ring.client(0);
+    let told = ["what it refuses", "MSG what it takes"].map(|line| {
+        let is_sent = client.try_send(format!("{line}\r\n")).is_ok() && !client.is_silent_for(PATIENCE);
+        is_sent.then(|| client.next_line()).flatten().unwrap_or_default()
+    });
+    let has_ended = is_over(&mut daemon);
+    daemon.kill().and_then(|()| daemon.wait()).expect("it was started here");
+    assert!(!has_ended && told[0].starts_with("ERR 400 ") && told[1] == "OK", "{told:?}");
 }

@@ -1,7 +1,9 @@
 //! Define what happens when the disk is full: rsyslog/rsyslog#4546, syslog-ng/syslog-ng#3551 (need 26).
 
 use std::time::Duration;
-use tests::{Clients, Connection, Disk, Plan, Random, Ring, assert_account, wait_until, with_own_mounts};
+use tests::{
+    Clients, Connection, Disk, Plan, Random, Ring, assert_account, texts, wait_until, with_own_mounts,
+};
 
 const ALL: [usize; 3] = [0, 1, 2];
 
@@ -136,4 +138,48 @@ fn need_26_what_keep_free_says_stays_free_and_then_it_goes_on() {
         ring.wait_for_text(&ALL, "room again");
         ring.wait_for_lines(&ALL, sent + 3);
     });
+}
+
+#[test]
+fn need_26_with_the_logs_disk_full_facts_are_told_in_their_turn_and_messages_are_refused() {
+    with_own_mounts(
+        "need_26_with_the_logs_disk_full_facts_are_told_in_their_turn_and_messages_are_refused",
+        || {
+            for level in ["journaled", "synced"] {
+                let mut ring = plan().with(&format!("ack = \"{level}\"")).set_up();
+                let disk = Disk::mount(&ring.log_dir(0), DISK);
+                ring.start_hosts(&[0]);
+                facts_are_told(&ring, &disk);
+            }
+        },
+    );
+}
+
+/// Fills the disk of A's logs, and asks it then: whoever waits for an `OK` waits with all that comes behind it, and
+/// nobody else does.
+fn facts_are_told(ring: &Ring, disk: &Disk) {
+    let (mut waiting, mut asking) = (ring.client(0), ring.client(0));
+    asking.expect("MSG with room", "OK");
+    disk.fill();
+    // More than a page, of which the last one may have room left; small enough to be read at once.
+    let messages = 12;
+    let lines: String = (0..messages).map(|n| format!("MSG {n:0500}\r\n")).collect();
+    waiting.send(lines + "STATUS\r\n");
+    wait_until("STATUS says that access.log is halted", || {
+        asking.report("STATUS").is_some_and(|facts| facts[0].contains(" access_log=halted "))
+    });
+    assert!(waiting.is_silent_for(PATIENCE), "not even a STATUS goes before an OK that must wait");
+    assert!(asking.ask("WHO A/0123456789abcdef.1").starts_with("ERR 404 "));
+    asking.expect("KEEPALIVE", "ACK");
+    let why = "ERR 300 access.log cannot be written";
+    ring.client(0).expect("HELLO t", why);
+    asking.expect("MSG without room", why);
+    assert_eq!(asking.rest(), "", "it is closed");
+    disk.free();
+    for n in 0..messages {
+        assert_eq!(waiting.line(), "OK", "{n}");
+    }
+    assert!(waiting.line().starts_with("+ node A "), "then what came behind");
+    wait_until("messages are taken again", || ring.client(0).ask("MSG room again") == "OK");
+    assert_eq!(texts(&ring.access_log(0)).len(), messages + 2);
 }

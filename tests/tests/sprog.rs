@@ -180,3 +180,23 @@ fn verify_sees_a_line_that_is_missing_and_one_that_stands_twice() {
         assert!(said.contains(found), "{said}");
     }
 }
+
+#[test]
+fn lines_that_are_refused_again_and_again_do_not_keep_the_good_ones_from_being_sent() {
+    let ring = Plan::of(1).with("ack = \"journaled\"").start();
+    // A host refuses a session with so many refused lines between good ones.
+    let turns = pzog::limits::SESSION_REFUSED_MAX as usize + 500;
+    let lines: String = (0..turns).map(|n| format!("\tno tabulators {n}\ngood {n}\n")).collect();
+    fs::write(ring.dir().join("lines"), lines).expect("a file");
+    let output = ring
+        .sprog()
+        .args(["--stdin", "--timeout", "5s", "--log", "sent"])
+        .stdin(fs::File::open(ring.dir().join("lines")).expect("a file"))
+        .output()
+        .expect("sprog can be started");
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(said.contains(&format!("{turns} OK, {turns} refused")), "{said}");
+    let good: Vec<_> = (0..turns).map(|n| format!("good {n}")).collect();
+    assert_eq!(texts(&ring.access_log(0)), good, "each once, in their order");
+    assert_proved(&ring, "sent", turns);
+}

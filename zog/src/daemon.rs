@@ -148,6 +148,7 @@ impl Daemon {
 
     /// What is only known once a turn is carried out.
     fn after_turn(&mut self) {
+        halt::tell_node(self);
         while let Some(conn) = self.blocked.pop() {
             self.turn(Input::Blocked { conn });
         }
@@ -197,9 +198,12 @@ impl Daemon {
 
     /// Whether this connection may be read now; if not, its task is woken when it may.
     pub(crate) fn may_read(&mut self, conn: ConnId) -> bool {
-        let is_allowed = !self.access_log.is_held();
         let Some(connection) = self.connections.get_mut(conn) else { return false };
-        if is_allowed && (self.read_clients || connection.kind != Kind::Client) {
+        let is_allowed = match connection.kind {
+            Kind::Client => self.read_clients && !self.held.has(conn),
+            Kind::Peer(_) => !self.access_log.is_held(),
+        };
+        if is_allowed {
             return true;
         }
         if !mem::replace(&mut connection.is_parked, true) {
@@ -333,6 +337,9 @@ impl Daemon {
 
     fn perform(&mut self, now: Now, input: &[u8]) {
         let mut outputs = mem::take(&mut self.outputs);
+        // What is for one connection stands together then, in its order, and is one write.
+        outputs.forward.sort_by_key(|(conn, _)| *conn);
+        self.send(&outputs.forward, &outputs, input);
         match self.journal.append(&outputs, input) {
             Ok(()) => self.carry_out(now, &mut outputs, input),
             Err(e) => self.fail("the journal cannot be written", &e),
@@ -341,15 +348,14 @@ impl Daemon {
     }
 
     fn carry_out(&mut self, now: Now, outputs: &mut Outputs, input: &[u8]) {
-        // What is for one connection stands together then, in its order, and is one write.
         outputs.send.sort_by_key(|(conn, _)| *conn);
         outputs.answer.sort_by_key(|(conn, _)| *conn);
         self.send(&outputs.send, outputs, input);
+        if outputs.sync {
+            sync::journal(self); // the disk begins while the rest is done
+        }
         self.write_log(&outputs.log);
         self.answer(outputs, input);
-        if outputs.sync {
-            sync::journal(self);
-        }
         self.mark(outputs.mark);
         self.dial(&outputs.dial);
         self.close(&outputs.close);
@@ -395,12 +401,16 @@ impl Daemon {
     }
 
     fn answer(&mut self, outputs: &Outputs, input: &[u8]) {
-        if self.access_log.is_held() {
-            let copies =
-                outputs.answer.iter().map(|(conn, slice)| (*conn, gather::copy(*slice, outputs, input)));
+        if !self.access_log.is_held() {
+            return self.send(&outputs.answer, outputs, input);
+        }
+        for answers in outputs.answer.chunk_by(|a, b| a.0 == b.0) {
+            if outputs.log.is_empty() && !self.held.has(answers[0].0) {
+                self.send(answers, outputs, input);
+                continue;
+            }
+            let copies = answers.iter().map(|(conn, slice)| (*conn, gather::copy(*slice, outputs, input)));
             self.held.answers.extend(copies);
-        } else {
-            self.send(&outputs.answer, outputs, input);
         }
     }
 
@@ -441,7 +451,7 @@ impl Daemon {
 
     fn close(&mut self, conns: &[ConnId]) {
         for conn in conns {
-            if self.access_log.is_held() {
+            if self.held.has(*conn) {
                 self.held.closes.push(*conn);
             } else if let Some(connection) = self.connections.get_mut(*conn) {
                 connection.close();

@@ -1,9 +1,9 @@
-//! A disk that takes no more lines: nothing is read, answered or closed until it does.
+//! A disk that takes no more lines: no message is taken or answered, and no peer is read, until it does. Facts are told.
 
 use crate::daemon::{Daemon, Shared};
 use crate::rt::{self, Timer};
 use crate::sync;
-use pzog::{ConnId, Severity};
+use pzog::{ConnId, Input, Severity};
 use std::io::{self, IoSlice};
 use std::mem;
 use std::time::Duration;
@@ -14,12 +14,19 @@ const AGAIN: Duration = Duration::from_millis(250);
 /// access.log has just refused lines, which it holds now.
 pub(crate) fn begin(daemon: &mut Daemon, error: &io::Error) {
     let text = format!(
-        "HALTED {} cannot be written: {error}; nothing is read or answered until it can",
+        "HALTED {} cannot be written: {error}; messages are neither taken nor answered until it can",
         daemon.access_log.path().display()
     );
     daemon.reports.node(daemon.clock.now().utc_seconds, Severity::Error, text);
     if let Some(shared) = daemon.shared() {
         rt::spawn(retry(shared));
+    }
+}
+
+/// The node hears of it once the turn is over whose lines were the first to be held.
+pub(crate) fn tell_node(daemon: &mut Daemon) {
+    if daemon.access_log.is_held() && !mem::replace(&mut daemon.held.is_told, true) {
+        daemon.turn(Input::LogHeld { is_held: true });
     }
 }
 
@@ -56,6 +63,7 @@ fn resume(daemon: &mut Daemon) {
             connection.close();
         }
     }
+    daemon.turn(Input::LogHeld { is_held: false });
     daemon.unpark();
     daemon.progress();
 }

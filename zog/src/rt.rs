@@ -76,9 +76,11 @@ impl Drop for Task {
     }
 }
 
-/// Runs what may block (a sync, a name to resolve, compressing) in a thread of its own.
-pub(crate) async fn unblock<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
-    blocking::unblock(work).await
+/// Runs what may block (a sync, a name to resolve, compressing) in a thread of its own, from this call on.
+pub(crate) fn unblock<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> impl Future<Output = T> {
+    blocking::unblock(work)
 }
 
 #[cfg(test)]

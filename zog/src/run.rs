@@ -79,6 +79,8 @@ fn protection(
 fn diagnostics(args: &RunArgs) -> Result<LoggerHandle, Failed> {
     Logger::with(LogSpecification::builder().default(args.level()).build())
         .log_to_stderr()
+        // It may be a file on a disk that is full: what is told there is in error.log, too.
+        .panic_if_error_channel_is_broken(false)
         .start()
         .map_err(|e| Failed::new(Exit::Io, format!("cannot write diagnostics to standard error: {e}")))
 }

@@ -46,7 +46,7 @@ struct Shown {
 impl Shown {
     fn of(hosts: &[Host], me: usize, here: &Told, answers: &[Answer]) -> Shown {
         let my_name = &hosts[me].name;
-        let mut is_well = is_node_well(here);
+        let mut is_well = trouble(here).is_none();
         let heads = ["host", "this host says", "it says", "lacks, so it is said here", "and there", ""];
         let mut rows = vec![heads.map(str::to_owned).to_vec()];
         for (host, answer) in hosts.iter().zip(answers).filter(|(host, _)| host.name != *my_name) {
@@ -73,7 +73,7 @@ impl Row {
         let (theirs, lacks_there, verdict) = match answer {
             Ok(there) => {
                 let theirs = there.peer(my_name);
-                let verdict = verdict(ours, theirs, is_node_well(there));
+                let verdict = verdict(ours, theirs, trouble(there));
                 (link(theirs), there.lacks().to_string(), verdict)
             }
             Err(why) => ("-".to_owned(), "-".to_owned(), format!("TELLS NOTHING: {why}")),
@@ -83,7 +83,7 @@ impl Row {
     }
 }
 
-fn verdict(ours: Option<&Fact>, theirs: Option<&Fact>, is_well: bool) -> String {
+fn verdict(ours: Option<&Fact>, theirs: Option<&Fact>, trouble: Option<&str>) -> String {
     let state = |fact: Option<&Fact>| fact.map_or("", |fact| fact.word(2)).to_owned();
     let (ours_is, theirs_is) = (state(ours), state(theirs));
     let differs = [ours, theirs].into_iter().flatten().any(|fact| fact.value("agrees") == Some("no"));
@@ -92,8 +92,7 @@ fn verdict(ours: Option<&Fact>, theirs: Option<&Fact>, is_well: bool) -> String 
         () if ours_is != theirs_is => "DISAGREE: is it linked?".into(),
         () if differs => "DISAGREE: another ring or scheme".into(),
         () if ours_is != "up" => "NOT LINKED".into(),
-        () if !is_well => "ITS JOURNAL IS FULL".into(),
-        () => String::new(),
+        () => trouble.unwrap_or_default().into(),
     }
 }
 
@@ -103,8 +102,14 @@ fn link(fact: Option<&Fact>) -> String {
     format!("{} {}{}", fact.word(2), seconds(fact.number("for_s")), tls.unwrap_or_default())
 }
 
-fn is_node_well(told: &Told) -> bool {
-    told.node().is_some_and(|node| node.value("journal") == Some("ok"))
+/// Why a host takes no messages, if it does not.
+fn trouble(told: &Told) -> Option<&'static str> {
+    let is = |key, value| told.node().is_some_and(|node| node.value(key) == Some(value));
+    match () {
+        () if !is("journal", "ok") => Some("ITS JOURNAL IS FULL"),
+        () if is("access_log", "halted") => Some("ITS ACCESS.LOG IS HALTED"),
+        () => None,
+    }
 }
 
 fn of_the_host(name: &str, told: &Told) -> String {
@@ -113,10 +118,11 @@ fn of_the_host(name: &str, told: &Told) -> String {
     let counted = |key| count.map_or(0, |count| count.number(key));
     let certificate = told.certificate_left().map(|left| format!("; certificate valid for {}", days(left)));
     format!(
-        "{name}: version {}, up {}, journal {}, {} MiB in {} segments, {} clients\n\
+        "{name}: version {}, up {}, access.log {}, journal {}, {} MiB in {} segments, {} clients\n\
          taken {}, logged {}, refused {}, given up {}; {} missing here{}",
         node.value("version").unwrap_or("?"),
         seconds(node.number("for_s")),
+        node.value("access_log").unwrap_or("?"),
         node.value("journal").unwrap_or("?"),
         node.number("bytes") >> 20,
         node.number("segments"),
@@ -165,7 +171,7 @@ mod tests {
     #[test]
     fn what_two_say_of_one_link_stands_side_by_side() {
         let a = Told::of(&[
-            "node A version=0.1.0 journal=ok bytes=2097152 segments=2 for_s=61",
+            "node A version=0.1.0 journal=ok access_log=ok bytes=2097152 segments=2 for_s=61",
             "count taken=5 logged=9 refused=1 given_up=0 clients=3",
             "peer B up for_s=10",
             "peer C up for_s=20",
@@ -180,7 +186,7 @@ mod tests {
         assert_eq!(
             shown.text,
             "\
-A: version 0.1.0, up 1m 1s, journal ok, 2 MiB in 2 segments, 3 clients
+A: version 0.1.0, up 1m 1s, access.log ok, journal ok, 2 MiB in 2 segments, 3 clients
 taken 5, logged 9, refused 1, given up 0; 0 missing here
 
 host  this host says  it says  lacks, so it is said here  and there
@@ -197,7 +203,11 @@ B and C DISAGREE: B says up 1s, C says down 3s
         let a = Told::of(&["node A journal=ok", "peer B up for_s=1"]);
         let b = Told::of(&["node B journal=ok", "peer A up for_s=1"]);
         assert!(Shown::of(&hosts()[..2], 0, &a, &[Ok(a.clone()), Ok(b)]).is_well);
-        for b in [&["node B journal=full", "peer A up"][..], &["node B journal=ok", "peer A up agrees=no"]] {
+        for b in [
+            &["node B journal=full", "peer A up"][..],
+            &["node B journal=ok access_log=halted", "peer A up"],
+            &["node B journal=ok", "peer A up agrees=no"],
+        ] {
             assert!(!Shown::of(&hosts()[..2], 0, &a, &[Ok(a.clone()), Ok(Told::of(b))]).is_well, "{b:?}");
         }
     }

@@ -8,8 +8,9 @@ use pzog::Input;
 pub(crate) fn journal(daemon: &mut Daemon) {
     let unsynced = daemon.journal.take_unsynced();
     let Some(shared) = daemon.shared() else { return };
+    let syncing = rt::unblock(move || unsynced.sync());
     rt::spawn(async move {
-        let synced = rt::unblock(move || unsynced.sync()).await;
+        let synced = syncing.await;
         let mut daemon = shared.borrow_mut();
         match synced {
             Ok(()) => {

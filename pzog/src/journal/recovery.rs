@@ -230,8 +230,9 @@ fn link(number: u64, bytes: &[u8]) -> Option<Link> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::event::LogFile;
     use crate::journal::frame::header;
-    use crate::journal::record::{put_head, put_stream};
+    use crate::journal::record::{Mark, put_head, put_mark, put_stream};
     use crate::ring::Scheme;
     use crate::stream::Stream;
     use crate::wire::StreamName;
@@ -292,6 +293,38 @@ mod tests {
         assert_eq!(recovered.dead, [16, 10]);
         assert_eq!(recovered.segments.iter().map(|s| s.number).collect::<Vec<_>>(), [22]);
         assert_eq!(recovered.streams.iter().map(|s| s.journaled).max(), Some(5));
+    }
+
+    #[test]
+    fn what_lies_between_two_segments_that_follow_each_other_is_left_out_and_nothing_else() {
+        let ring = Ring::new(vec![String::from("MV"), String::from("PA")], Scheme::Receiver).unwrap();
+        // Segment 10 was cut behind its head, so that 11 is dead; 12 begins the next life and 13 goes on, which proves that
+        // 12 and with it 10 are on the disk. 8 is of before all that: 9 was released.
+        let place = |segment, offset| Place { segment, offset };
+        let mut left = Vec::from([8, 10, 11, 12, 13].map(|number| (number, Vec::new())));
+        left[0].1 = segment(&ring, 8, 1, place(7, 100), 2);
+        left[1].1 = segment(&ring, 10, 1, place(9, 100), 4);
+        let end = left[1].1.len() as u32;
+        left[2].1 = segment(&ring, 11, 1, place(10, end + 50), 9);
+        left[3].1 = segment(&ring, 12, 2, place(10, end), 5);
+        left[4].1 = segment(&ring, 13, 2, place(12, left[3].1.len() as u32), 6);
+        let mut payload = Vec::new();
+        let log = LogFile { device: 1, inode: 1, bytes: 0 };
+        put_mark(&Mark { place: place(10, 0), log }, &mut payload);
+        let last = &mut left[4].1;
+        let end = last.len() as u32;
+        last.extend_from_slice(&header(place(13, end), end, [&payload[..]].into_iter()));
+        last.extend_from_slice(&payload);
+        let read = |number, most: u32, into: &mut Vec<u8>| {
+            let bytes = left.iter().find(|(n, _)| *n == number).map(|(_, bytes)| &bytes[..]).unwrap();
+            *into = bytes[..bytes.len().min(most as usize)].to_vec();
+            Ok::<_, JournalError>(bytes.len() as u32)
+        };
+        let recovered = recover(&ring, HostIndex(0), &[8, 10, 11, 12, 13], read).unwrap();
+        assert_eq!(recovered.dead, [11]);
+        assert_eq!(recovered.segments.iter().map(|s| s.number).collect::<Vec<_>>(), [8, 10, 12, 13]);
+        let findings = recovered.findings;
+        assert!(findings.len() == 1 && findings[0].contains("000b: it came behind what"), "{findings:?}");
     }
 
     #[test]

@@ -229,6 +229,14 @@ impl Journal {
         self.marked_next = self.noted;
     }
 
+    /// Bytes that were appended since the last sync began; what stands in several segments counts as a whole one.
+    pub(crate) fn uncovered_bytes(&self) -> u32 {
+        match self.end.segment == self.syncing.segment {
+            true => self.end.offset - self.syncing.offset,
+            false => u32::MAX,
+        }
+    }
+
     pub(crate) fn sync_ends(&mut self) {
         self.synced = self.syncing;
         self.marked = self.marked_next;

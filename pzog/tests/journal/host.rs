@@ -220,7 +220,8 @@ impl Host {
             let (file, offset) = (out.append_at.segment, out.append_at.offset);
             self.apply(&Event::Write(Write { file, offset, bytes }));
         }
-        out.send.iter().for_each(|(_, slice)| self.sent.extend_from_slice(out.bytes(*slice, input)));
+        let sends = out.forward.iter().chain(&out.send);
+        sends.for_each(|(_, slice)| self.sent.extend_from_slice(out.bytes(*slice, input)));
         for (_, slice) in &out.answer {
             match slice {
                 Slice::Oks(count) => (0..*count).for_each(|_| self.answered.extend_from_slice(b"OK\r\n")),

@@ -58,3 +58,34 @@ fn what_is_no_range_is_refused_and_a_former_build_says_no_such_line() {
         assert!(trace.contains("REFUSED 400"), "{revision}: {line}: {trace}");
     }
 }
+
+/// PA links itself with MV anew. Returns what MV says until it is up.
+fn link(world: &mut World) -> String {
+    world.connect("PA", 0, Port::Ring);
+    let digest = world.ring().digest();
+    let hello = format!("HELLO org.xlattice.pzog/2.2 MV PA 00000000000000a1 1 {digest:016x}");
+    let trace = say(world, "PA", &hello);
+    say(world, "PA", "OK PA/00000000000000a1 9 9");
+    trace
+}
+
+#[test]
+fn what_was_passed_over_is_known_in_all_lives() {
+    let mut world = World::new(&["MV", "PA"], Scheme::Receiver, Settings::default());
+    world.start(0);
+    link(&mut world);
+    say(&mut world, "PA", &format!("0PA/00000000000000a1.1 {TIME} the first"));
+    let trace = say(&mut world, "PA", "GONE PA/00000000000000a1 2 7");
+    assert!(trace.contains("GIVEN UP PA/00000000000000a1.2 to 7"), "{trace}");
+    world.run(Duration::from_secs(2));
+    let told = "MV → PA  PAST PA/00000000000000a1 2 7\nMV → PA  OK PA/00000000000000a1 7 ";
+    let trace = world.take_trace();
+    assert!(trace.contains(told), "{trace}");
+    // From the note of the journal, then from the head of a segment.
+    for life in 2..=3 {
+        world.kill(0);
+        world.start(0);
+        let trace = link(&mut world);
+        assert!(trace.contains(told), "life {life}: {trace}");
+    }
+}

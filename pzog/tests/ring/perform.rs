@@ -24,6 +24,9 @@ impl World {
 
     /// Carries out what a turn wants done, in the order of the contract.
     pub(crate) fn perform(&mut self, host: usize, out: Outputs, input: &[u8]) {
+        for (conn, slice) in &out.forward {
+            self.send(host, *conn, out.bytes(*slice, input));
+        }
         self.append(host, &out, input);
         for (conn, slice) in &out.send {
             self.send(host, *conn, out.bytes(*slice, input));

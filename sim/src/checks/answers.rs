@@ -22,7 +22,8 @@ impl Checks {
         let just_lost = host.losses.last().is_some_and(|(_, at)| *at + ANSWER_UNDER_WAY > now);
         let has = host.has[id as usize];
         let of_ring = |(at, _): &(usize, &HostChecks)| host.ring & 1 << at != 0;
-        let is_synced = |(_, h): &(usize, &HostChecks)| h.has[id as usize] == Has::Synced;
+        let is_synced =
+            |(at, h): &(usize, &HostChecks)| h.has[id as usize] == Has::Synced || self.has_other(*at, id);
         let synced = self.hosts.iter().enumerate().filter(of_ring).filter(is_synced).count();
         let ring = host.ring.count_ones() as usize;
         let is_true = match level {

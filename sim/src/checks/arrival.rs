@@ -35,7 +35,9 @@ impl Checks {
     pub(crate) fn missing(&self) -> Option<String> {
         self.messages.iter().enumerate().find_map(|(id, message)| {
             let lacks = |place: &usize| {
-                self.hosts[*place].logs.count(id as u32) == 0 && !self.has_given_up(*place, id as u32)
+                self.hosts[*place].logs.count(id as u32) == 0
+                    && !self.has_given_up(*place, id as u32)
+                    && !self.has_other(*place, id as u32)
             };
             let lacking = self.addressees(message).find(lacks)?;
             let is_sure = message.answered.is_some_and(|answered| !self.is_excused(message, answered));

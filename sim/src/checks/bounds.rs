@@ -17,10 +17,10 @@ pub(crate) struct Bounds {
 }
 
 /// Numbers of a stream, both ends included.
-struct Range {
-    stream: Vec<u8>,
-    from: u64,
-    to: u64,
+pub(super) struct Range {
+    pub(super) stream: Vec<u8>,
+    pub(super) from: u64,
+    pub(super) to: u64,
 }
 
 impl Bounds {
@@ -69,7 +69,7 @@ impl Bounds {
 }
 
 /// `<stream>.<from> to <to>`, and whatever follows.
-fn range(text: &[u8]) -> Option<Range> {
+pub(super) fn range(text: &[u8]) -> Option<Range> {
     let text = std::str::from_utf8(text).ok()?;
     let mut words = text.split(' ');
     let (stream, from) = words.next()?.rsplit_once('.')?;

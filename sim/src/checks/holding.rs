@@ -3,31 +3,46 @@
 use super::lines::split_lines;
 use super::{Checks, Has, Logs};
 use crate::disk::Disk;
-use crate::event::Moment;
+use crate::event::{Moment, Process};
 use crate::twin::ORIGINAL;
 use pzog::time::STAMP_LEN;
 
 impl Checks {
     /// A piece of a record was appended; the journal ends there now.
-    pub(crate) fn appended(&mut self, place: u8, life: u32, end: (u64, u32), piece: &[u8], is_own: bool) {
+    pub(crate) fn appended(&mut self, of: Process, end: (u64, u32), piece: &[u8], is_own: bool, now: Moment) {
+        let Process { host: place, life } = of;
         for line in split_lines(piece) {
             let Some((head, text)) = split_data(line) else { continue };
-            let Some(id) = self.id_of(text) else { continue };
+            let Some(id) = self.id_of(text) else {
+                self.took_what_nobody_said(place, head, text, now);
+                continue;
+            };
             if is_own {
                 let message = &mut self.messages[id as usize];
                 message.published += 1;
                 message.owed |= self.hosts[usize::from(place)].ring;
                 message.origin = (place, life, seq_of(head).unwrap_or(0));
+                if let Some(lies) = &mut self.lies {
+                    lies.said(stream_of(head), seq_of(head).unwrap_or(0), now);
+                }
             }
             if let Some(bounds) = &mut self.bounds {
-                let stream = head.split(|b| *b == b'.').next().unwrap_or_default();
-                bounds.published(id, stream, seq_of(head).unwrap_or(0));
+                bounds.published(id, stream_of(head), seq_of(head).unwrap_or(0));
             }
             let host = &mut self.hosts[usize::from(place)];
             if host.has[id as usize] == Has::Not {
                 host.has[id as usize] = Has::Appended;
                 host.fresh.push_back((end, id));
             }
+        }
+    }
+
+    /// What stands in a journal and was said by no client is the work of a host that lies.
+    fn took_what_nobody_said(&mut self, place: u8, head: &[u8], text: &[u8], now: Moment) {
+        let Some(lies) = &mut self.lies else { return };
+        let id = (stream_of(head).to_vec(), seq_of(head).unwrap_or(0));
+        if let Some(what) = lies.taken(place, id, text, now) {
+            self.fail(now, what);
         }
     }
 
@@ -118,6 +133,10 @@ fn split_data(line: &[u8]) -> Option<(&[u8], &[u8])> {
     }
     let space = memchr::memchr(b' ', line)?;
     Some((&line[1..space], line.get(space + STAMP_LEN + 2..)?))
+}
+
+fn stream_of(head: &[u8]) -> &[u8] {
+    head.split(|b| *b == b'.').next().unwrap_or_default()
 }
 
 fn seq_of(head: &[u8]) -> Option<u64> {

@@ -30,8 +30,7 @@ impl Checks {
             }
         }
         if text.starts_with(b"DIVERGED") {
-            let text = String::from_utf8_lossy(text);
-            self.fail(now, format!("H{place} doubts what is right: {text}"));
+            self.told_diverged(place, text, now);
         }
         let is_loss =
             text.starts_with(b"GIVEN UP") || text.starts_with(b"RELEASED") || text.starts_with(b"CONFLICT");

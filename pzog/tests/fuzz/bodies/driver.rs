@@ -105,7 +105,8 @@ impl Driver {
     fn perform(&mut self, out: &Outputs, input: &[u8]) {
         self.append(out, input);
         self.log.extend_from_slice(&out.log);
-        out.send.iter().for_each(|(_, slice)| self.sent.extend_from_slice(out.bytes(*slice, input)));
+        let sends = out.forward.iter().chain(&out.send);
+        sends.for_each(|(_, slice)| self.sent.extend_from_slice(out.bytes(*slice, input)));
         for (_, slice) in &out.answer {
             match slice {
                 Slice::Oks(count) => (0..*count).for_each(|_| self.answers.extend_from_slice(b"OK\r\n")),
