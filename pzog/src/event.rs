@@ -16,6 +16,7 @@
 use crate::ring::HostIndex;
 use crate::settings::Settings;
 use crate::time::Time;
+use crate::view::Certificate;
 use alloc::vec::Vec;
 
 /// One TCP connection: a small index that the driver gives out. It may be used again once the driver has
@@ -154,6 +155,11 @@ pub enum Input<'a> {
     Reconfigured {
         /// All settings, the unchanged ones too.
         settings: Settings,
+    },
+    /// What this host proves its name with, from now on: for those who watch it.
+    Certified {
+        /// The certificate.
+        certificate: Certificate,
     },
     /// The daemon is to end: answer what was taken, say `BYE`, then say [`Outputs::stopped`].
     Stop,

@@ -80,7 +80,7 @@ mod ack;
 mod broadcast;
 mod client;
 mod data;
-mod digest;
+pub mod digest;
 pub mod event;
 mod feed;
 mod following;

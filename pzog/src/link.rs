@@ -72,6 +72,8 @@ pub(crate) struct Up {
     /// The revision of the protocol that both speak.
     pub(crate) revision: u64,
     pub(crate) incarnation: u64,
+    /// The host has proved its name, and what is said is encrypted.
+    pub(crate) is_protected: bool,
     /// When a message last went over it, for links on demand.
     pub(crate) used: Time,
     /// When the last `KEEPALIVE` was sent that was answered: what the host has told since was true then.
@@ -143,7 +145,7 @@ impl Node {
         (peer.phase, peer.deadline, peer.was_linked) = (Phase::Up, None, true);
         peer.keepalive_at = now + self.settings.keepalive;
         let (dialed, agrees, revision) = (peer.dialed.is_some(), peer.agrees, peer.revision);
-        let (incarnation, process) = (peer.incarnation, peer.process);
+        let (incarnation, process, is_protected) = (peer.incarnation, peer.process, peer.proved.is_some());
         let feeds = Feeds::new(peer.is_blocked);
         if dialed {
             self.tell_all_to(conn, host, out);
@@ -151,7 +153,8 @@ impl Node {
         let link = &mut self.links[host.index()];
         (link.attempt, link.tried, link.since) = (0, true, now);
         (link.keeps_up, link.behind, link.feeds) = (false, None, feeds);
-        let before = link.up.replace(Up { conn, agrees, revision, incarnation, used: now, heard: Time(0) });
+        let (used, heard) = (now, Time(0));
+        let before = link.up.replace(Up { conn, agrees, revision, incarnation, is_protected, used, heard });
         let told_before = link.told_before;
         if let Some(before) = before {
             self.close_peer(before.conn, out);

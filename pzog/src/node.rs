@@ -19,7 +19,7 @@ use crate::stream::{Stream, Streams};
 use crate::sums::Sums;
 use crate::time::{Duration, Now, Stamp, Time};
 use crate::upkeep::Settling;
-use crate::view::{Histogram, Sample};
+use crate::view::{Certificate, Histogram, Sample};
 use crate::wire::StreamName;
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet};
@@ -135,6 +135,8 @@ pub struct Node {
     /// When idle clients are looked for next.
     idle_at: Option<Time>,
     stopping: Option<Stopping>,
+    /// What this host proves its name with.
+    pub(crate) certificate: Option<Certificate>,
     /// The stamp of the last wall-clock second.
     stamp: (u64, Stamp),
     pub(crate) counters: Counters,
@@ -232,6 +234,7 @@ impl Node {
             tell_all_at: None,
             idle_at: None,
             stopping: None,
+            certificate: None,
             stamp: (u64::MAX, Stamp::of_utc_seconds(0)),
             counters: Counters::default(),
             refused: BTreeMap::new(),
@@ -283,6 +286,7 @@ impl Node {
             Input::LogHeld { is_held } => self.log_held(is_held),
             Input::Prepared { ok } => self.prepared(now.mono, ok, out),
             Input::Reconfigured { settings } => self.reconfigure(now.mono, settings),
+            Input::Certified { certificate } => self.certificate = Some(certificate),
             Input::Stop => self.stop(now.mono),
             Input::Deadline => {}
         }

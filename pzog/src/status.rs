@@ -12,7 +12,7 @@ use crate::ring::HostIndex;
 use crate::stream::Numbers;
 use crate::text;
 use crate::time::{Duration, Now, STAMP_LEN, Time};
-use crate::view::{Histogram, Mark, PeerView, StreamView, View};
+use crate::view::{Certificate, Histogram, Mark, PeerView, StreamView, View};
 use crate::wire::{Data, StreamName, Text, number};
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
@@ -83,6 +83,10 @@ impl Node {
             "+ node {name} incarnation={incarnation:016x} journal={journal} access_log={log} bytes={journal_bytes} \
              segments={segments} version={VERSION} ring={digest:016x} scheme={scheme} utc_s={utc} for_s={lived}\r\n"
         );
+        if let Some(Certificate { expires, ca, ca_expires }) = view.certificate {
+            let (left, ca_left) = (expires.saturating_sub(utc), ca_expires.saturating_sub(utc));
+            let _ = write!(to, "+ certificate left_s={left} ca={ca:016x} ca_left_s={ca_left}\r\n");
+        }
         put_counters(&view, to);
         for peer in &view.peers {
             self.put_peer(peer, to);
@@ -98,6 +102,9 @@ impl Node {
         if let Some((incarnation, agrees)) = peer.linked {
             let agrees = if agrees { "yes" } else { "no" };
             let _ = write!(to, " incarnation={incarnation:016x} agrees={agrees}");
+        }
+        if let Some(is_protected) = peer.is_protected {
+            let _ = write!(to, " tls={}", if is_protected { "1.3" } else { "off" });
         }
         if let Some(time) = peer.round_trip {
             let _ = write!(to, " rtt_us={}", time.as_micros());

@@ -25,6 +25,8 @@ pub struct View {
     pub digest: u64,
     /// How it reads the wrapping byte.
     pub scheme: Scheme,
+    /// What it proves its name with, if it does.
+    pub certificate: Option<Certificate>,
     /// How long it has lived.
     pub lived: Duration,
     /// What it has counted since then.
@@ -70,6 +72,17 @@ impl View {
     }
 }
 
+/// What a host proves its name with. The node only tells of it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Certificate {
+    /// When it is valid no more, in seconds of Unix time.
+    pub expires: u64,
+    /// A number for its CA, another one for each.
+    pub ca: u64,
+    /// When the CA is valid no more.
+    pub ca_expires: u64,
+}
+
 /// Another host as the node sees it.
 #[derive(Clone, Debug)]
 pub struct PeerView {
@@ -81,6 +94,8 @@ pub struct PeerView {
     pub lasting: Duration,
     /// Where it is linked: its incarnation, and whether it has the same ring and scheme.
     pub linked: Option<(u64, bool)>,
+    /// Where it is linked: whether it has proved its name, and what is said is encrypted.
+    pub is_protected: Option<bool>,
     /// From the last `KEEPALIVE` to its answer.
     pub round_trip: Option<Duration>,
     /// Messages that it sent although they were here.
@@ -215,6 +230,7 @@ impl Node {
             incarnation: self.incarnation,
             digest: ring.digest(),
             scheme: ring.scheme(),
+            certificate: self.certificate,
             lived: now - self.born,
             counters: self.counters,
             refused: self.refused.clone(),
@@ -246,6 +262,7 @@ impl Node {
             },
             lasting: now - link.since,
             linked: link.up.map(|up| (up.incarnation, up.agrees)),
+            is_protected: link.up.map(|up| up.is_protected),
             round_trip: link.round_trip,
             repeats: link.repeats,
             downs: link.downs,

@@ -5,7 +5,8 @@ use crate::error::Fault;
 use crate::section::{Faults, Section};
 use crate::value::{self, Wrong};
 use crate::{
-    CLIENT_PORT, HTTP_PORT, Host, HttpListen, LogSettings, RING_PORT, RingFile, RotateAge, Tls, same_address,
+    CLIENT_PORT, HTTP_PORT, Host, HttpListen, LogSettings, RING_PORT, RingFile, RotateAge, Tls, TlsClients,
+    same_address,
 };
 use pzog::limits::HOSTS_MAX;
 use pzog::settings::PEER_SILENCE_MAX;
@@ -35,6 +36,9 @@ pub(crate) fn ring_file(text: &str) -> Result<RingFile, Vec<Fault>> {
     let mut tls = Tls::default();
     let ways = [Tls::Off, Tls::Required].map(|t| (t.word(), t));
     top.set("tls", &mut tls, &mut faults, |v| value::choice(&v, &ways));
+    let mut tls_clients = TlsClients::default();
+    let ways = [TlsClients::Off, TlsClients::Optional, TlsClients::Required].map(|t| (t.word(), t));
+    top.set("tls_clients", &mut tls_clients, &mut faults, |v| value::choice(&v, &ways));
     let (mut access, mut keep_free) = (Access::default(), 0);
     access.top(&mut top, &mut faults);
     let settings = settings(&mut top, &mut access, &mut keep_free, &mut faults);
@@ -46,7 +50,9 @@ pub(crate) fn ring_file(text: &str) -> Result<RingFile, Vec<Fault>> {
     let (retired, hosts): (Vec<Host>, Vec<Host>) = hosts.into_iter().partition(|h| h.is_retired);
     let names = |hosts: &[Host]| hosts.iter().map(|h| h.name.clone()).collect();
     match Ring::new(names(&hosts), scheme).and_then(|ring| ring.with_retired(names(&retired))) {
-        Ok(ring) => Ok(RingFile { hosts, scheme, settings, log, tls, access, keep_free, http, ring }),
+        Ok(ring) => {
+            Ok(RingFile { hosts, scheme, settings, log, tls, tls_clients, access, keep_free, http, ring })
+        }
         Err(error) => {
             faults.add(0, "host", Wrong::new(error.to_string(), HOSTS_RIGHT));
             Err(faults.list)

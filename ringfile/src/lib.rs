@@ -44,6 +44,8 @@ pub struct RingFile {
     pub keep_free: u64,
     /// Whether hosts prove to each other who they are.
     pub tls: Tls,
+    /// Whether clients speak TLS.
+    pub tls_clients: TlsClients,
     /// Where each host listens for those who watch it.
     pub http: HttpListen,
     ring: Ring,
@@ -66,6 +68,30 @@ impl Tls {
         match self {
             Tls::Off => "off",
             Tls::Required => "required",
+        }
+    }
+}
+
+/// Whether clients speak TLS, in which the host proves who it is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum TlsClients {
+    /// None may.
+    #[default]
+    Off,
+    /// Each as it likes.
+    Optional,
+    /// All must.
+    Required,
+}
+
+impl TlsClients {
+    /// The word in ring.toml.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            TlsClients::Off => "off",
+            TlsClients::Optional => "optional",
+            TlsClients::Required => "required",
         }
     }
 }

@@ -25,6 +25,7 @@ pub(crate) const TABLES: [(&str, &[&str]); 6] = [
             "redial_min",
             "scheme",
             "tls",
+            "tls_clients",
             "tokens",
         ],
     ),

@@ -4,7 +4,8 @@ use crate::answer::Answer;
 use crate::exit::{Exit, Failure};
 use crate::inbox::Inbox;
 use crate::output::printing;
-use crate::rt::{self, Stream};
+use crate::rt;
+use crate::stream::Stream;
 use crate::target::Target;
 use std::fmt;
 use std::io::Write;
@@ -41,7 +42,7 @@ pub(crate) struct Asked {
 impl Asked {
     /// Dials a host that is to say something within `patience`, each time.
     pub(crate) async fn dial(target: &Target, patience: Duration) -> Result<Asked, NoAnswer> {
-        let dialled = rt::timeout(patience, Stream::dial(&target.address, target.port)).await;
+        let dialled = rt::timeout(patience, Stream::dial(target)).await;
         let stream = dialled.ok_or_else(|| silent(patience))?.map_err(|e| NoAnswer::Failed(e.to_string()))?;
         let mut asked = Asked { stream, inbox: Inbox::new(), patience };
         if let Some(auth) = &target.auth {

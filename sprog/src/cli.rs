@@ -99,6 +99,12 @@ pub(crate) struct HostArgs {
     /// Where the hosts let in only who knows a token: the file whose first line it is
     #[arg(long, value_name = "FILE", env = "SPROG_TOKEN_FILE")]
     pub(crate) token_file: Option<PathBuf>,
+    /// Speak TLS with the hosts, which prove their names [default: where ring.toml has tls_clients = "required"]
+    #[arg(long)]
+    pub(crate) tls: bool,
+    /// The ring's ca.pem, by which the hosts' certificates are known; with --tls [default: keys/ca.pem beside ring.toml]
+    #[arg(long, value_name = "FILE", env = "SPROG_CA")]
+    pub(crate) ca: Option<PathBuf>,
     /// A host that gave no answer for so long is left for another one
     #[arg(long, value_name = "TIME", default_value = "5s", value_parser = positive_time)]
     pub(crate) timeout: Duration,

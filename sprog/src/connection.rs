@@ -5,9 +5,10 @@ use crate::client::Client;
 use crate::inbox::Inbox;
 use crate::lane::Lane;
 use crate::ledger::{At, Ledger};
-use crate::rt::{self, Stream};
+use crate::rt;
 use crate::run::token;
 use crate::session::{Reply, Session};
+use crate::stream::Stream;
 use futures_lite::future::or;
 use pzog::Time;
 use std::cell::Cell;
@@ -83,7 +84,7 @@ pub(crate) async fn connection(
 async fn greet(client: &Client, lane: &Lane, host: usize) -> Result<(Stream, Inbox), End> {
     let target = &client.targets[host];
     let lost = |e: std::io::Error| End::Lost(e.to_string());
-    let stream = Stream::dial(&target.address, target.port).await.map_err(lost)?;
+    let stream = Stream::dial(target).await.map_err(lost)?;
     renew_if_worn_out(client, lane)?;
     let hello = lane.session.borrow_mut().hello(client.ack);
     let mut inbox = Inbox::new();

@@ -1,6 +1,6 @@
 //! What a host has said: bytes read, and whole lines taken out of them.
 
-use crate::rt::Stream;
+use crate::stream::Stream;
 use pzog::limits::LINE_MAX;
 
 /// Bytes read at once.

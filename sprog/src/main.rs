@@ -23,6 +23,7 @@ mod sent_log;
 mod session;
 mod source;
 mod status;
+mod stream;
 mod summary;
 mod table;
 mod target;

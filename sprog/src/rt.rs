@@ -34,14 +34,14 @@ pub(crate) async fn timeout<T>(time: Duration, future: impl Future<Output = T>) 
 }
 
 /// A TCP connection.
-pub(crate) struct Stream(TcpStream);
+pub(crate) struct Tcp(TcpStream);
 
-impl Stream {
+impl Tcp {
     /// Dials; the last error where a name has several addresses.
-    pub(crate) async fn dial(address: &str, port: u16) -> io::Result<Stream> {
+    pub(crate) async fn dial(address: &str, port: u16) -> io::Result<Tcp> {
         let stream = TcpStream::connect((address, port)).await?;
         stream.set_nodelay(true)?;
-        Ok(Stream(stream))
+        Ok(Tcp(stream))
     }
 
     /// Reads what is there, at least a byte; 0 at the end. Nothing is lost where this is dropped half-way.

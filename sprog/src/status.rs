@@ -195,7 +195,7 @@ mod tests {
     ];
 
     fn target(name: &str) -> Target {
-        Target { name: name.into(), address: "127.0.0.1".into(), port: 1, auth: None }
+        Target { name: name.into(), address: "127.0.0.1".into(), port: 1, auth: None, proof: None }
     }
 
     fn view<'t>(asked: &'t Target, lines: &[&str]) -> View<'t> {

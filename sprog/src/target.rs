@@ -3,10 +3,12 @@
 use crate::auth::Auth;
 use crate::cli::{HostArgs, RingArgs};
 use crate::exit::{Exit, Failure};
+use crate::stream::Proof;
 use pzog::Settings;
 use rand::rngs::Xoshiro256PlusPlus;
 use rand::{RngExt, SeedableRng};
-use ringfile::{CLIENT_PORT, RingFile, place};
+use ringfile::{CLIENT_PORT, RingFile, TlsClients, place};
+use ringkeys::{Files, Known};
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 
@@ -21,24 +23,21 @@ pub(crate) struct Target {
     pub(crate) port: u16,
     /// What it is told first, if it asks for a token.
     pub(crate) auth: Option<Auth>,
+    /// How it proves its name, where TLS is spoken with it.
+    pub(crate) proof: Option<Proof>,
 }
 
 /// The hosts that the options leave to choose from, at least one, in ring order; and the settings of the ring.
 pub(crate) fn targets(args: &HostArgs) -> Result<(Vec<Target>, Settings), Failure> {
-    let (mut targets, settings) = untold_targets(args)?;
-    if let Some(file) = &args.token_file {
-        let auth = Auth::load(file)?;
-        targets.iter_mut().for_each(|target| target.auth = Some(auth.clone()));
-    }
-    Ok((targets, settings))
-}
-
-/// As [`targets`], without the token.
-fn untold_targets(args: &HostArgs) -> Result<(Vec<Target>, Settings), Failure> {
     let Some((path, file)) = ring_file(args)? else {
-        return Ok((vec![this_machine(None)], Settings::default()));
+        if args.tls {
+            let why = "--tls needs a ring.toml (-c), which says the name that the host has to prove";
+            return Err(Failure::new(Exit::Usage, why));
+        }
+        let auth = args.token_file.as_deref().map(Auth::load).transpose()?;
+        return Ok((vec![Target { auth, ..this_machine(None) }], Settings::default()));
     };
-    let mut all: Vec<Target> = file.hosts.iter().map(target_of).collect();
+    let mut all = all(args, &path, &file)?;
     let targets = match &args.specific_host {
         _ if args.testing => vec![this_machine(all.into_iter().find(is_loopback))],
         Some(wanted) => match file.find(wanted) {
@@ -53,13 +52,35 @@ fn untold_targets(args: &HostArgs) -> Result<(Vec<Target>, Settings), Failure> {
 /// As [`targets`], but with `--failover` the host of `-s` and behind it all others as they follow it in the ring.
 pub(crate) fn targets_to_send_to(args: &RingArgs) -> Result<(Vec<Target>, Settings), Failure> {
     let (mut targets, settings) = targets(&args.hosts)?;
-    if let Some((_, file)) = args.failover.then(|| ring_file(&args.hosts)).transpose()?.flatten() {
+    if let Some((path, file)) = args.failover.then(|| ring_file(&args.hosts)).transpose()?.flatten() {
         let first = file.hosts.iter().position(|host| host.name == targets[0].name).unwrap_or_default();
-        let auth = targets[0].auth.take();
-        let in_turn = file.hosts.iter().cycle().skip(first).take(file.hosts.len());
-        targets = in_turn.map(|host| Target { auth: auth.clone(), ..target_of(host) }).collect();
+        targets = all(&args.hosts, &path, &file)?;
+        targets.rotate_left(first);
     }
     Ok((targets, settings))
+}
+
+/// All hosts of the ring, in its order.
+fn all(args: &HostArgs, path: &Path, file: &RingFile) -> Result<Vec<Target>, Failure> {
+    let auth = args.token_file.as_deref().map(Auth::load).transpose()?;
+    let failed = |why| Failure::new(Exit::Config, why);
+    let known = known(args, path, file).map_err(failed)?;
+    let target = |host: &ringfile::Host| {
+        let proof = known.as_ref().map(|known| Proof::of(known, &host.name)).transpose().map_err(failed)?;
+        let (name, address) = (host.name.clone(), host.client_address.clone());
+        Ok(Target { name, address, port: host.client_port, auth: auth.clone(), proof })
+    };
+    file.hosts.iter().map(target).collect()
+}
+
+/// The CAs by which hosts are known, where TLS is spoken.
+fn known(args: &HostArgs, path: &Path, file: &RingFile) -> Result<Option<Known>, String> {
+    if !args.tls && file.tls_clients != TlsClients::Required {
+        return Ok(None);
+    }
+    let beside = || Files::of(&path.with_file_name("keys")).cas();
+    let cas = args.ca.clone().unwrap_or_else(beside);
+    Known::load(&cas).map(Some).map_err(|why| format!("{why}; --ca names the ring's ca.pem"))
 }
 
 /// ring.toml and where it is; `None` where none is needed.
@@ -72,11 +93,6 @@ fn ring_file(args: &HostArgs) -> Result<Option<(PathBuf, RingFile)>, Failure> {
     Ok(Some((path, if args.local { file.local() } else { file })))
 }
 
-fn target_of(host: &ringfile::Host) -> Target {
-    let (name, address) = (host.name.clone(), host.client_address.clone());
-    Target { name, address, port: host.client_port, auth: None }
-}
-
 fn is_loopback(target: &Target) -> bool {
     target.address.parse() == Ok(IpAddr::V4(Ipv4Addr::LOCALHOST))
 }
@@ -84,7 +100,7 @@ fn is_loopback(target: &Target) -> bool {
 fn this_machine(entry: Option<Target>) -> Target {
     let unnamed = || {
         let (name, address) = ("localhost".into(), "127.0.0.1".into());
-        Target { name, address, port: CLIENT_PORT, auth: None }
+        Target { name, address, port: CLIENT_PORT, auth: None, proof: None }
     };
     entry.unwrap_or_else(unnamed)
 }

@@ -40,7 +40,8 @@ impl Connection {
     #[track_caller]
     pub fn from_to(own: &str, address: SocketAddr) -> Connection {
         let own = SocketAddr::new(own.parse().expect("an address"), 0);
-        let socket = rustix::net::socket(AddressFamily::INET, SocketType::STREAM, None).expect("a socket");
+        let family = if own.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
+        let socket = rustix::net::socket(family, SocketType::STREAM, None).expect("a socket");
         rustix::net::bind(&socket, &own).expect("an address of this machine");
         rustix::net::connect(&socket, &address).expect("somebody listens");
         Connection::over(TcpStream::from(socket))

@@ -31,7 +31,7 @@ pub struct Keys {
 }
 
 impl Authority {
-    /// A new one.
+    /// A new one, of the ring `lab`.
     ///
     /// # Panics
     /// If the system gives no random numbers.
@@ -41,6 +41,7 @@ impl Authority {
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
+        params.subject_alt_names = vec![SanType::URI("zog://lab/".try_into().expect("a URI"))];
         params.distinguished_name.push(DnType::CommonName, "a CA in a test");
         let pem = params.self_signed(&key).expect("a CA").pem();
         Authority { issuer: Issuer::new(params, key), pem }

@@ -19,6 +19,7 @@ mod process_info;
 mod random;
 mod ring;
 mod status;
+mod terminal;
 mod wait;
 
 pub use account::{Tally, assert_account, write_sent_log};
@@ -31,7 +32,7 @@ pub use disk::{Disk, with_own_mounts};
 pub use keys::{Authority, Keys};
 pub use load::{Load, Sent};
 pub use logs::{count_of, counts, texts};
-pub use namespace::{set_network, with_own_network};
+pub use namespace::{add_ipv6, set_network, with_own_network};
 pub use net::{Net, Way};
 pub use process_info::{
     allow_open_files, cpu_ticks, established_on, open_files, peak_memory, raise_open_files,
@@ -39,4 +40,5 @@ pub use process_info::{
 pub use random::Random;
 pub use ring::{Plan, Ring};
 pub use status::field;
+pub use terminal::Terminal;
 pub use wait::wait_until;

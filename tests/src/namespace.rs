@@ -46,6 +46,16 @@ pub fn with_own_network(test: &str, body: impl FnOnce()) {
     });
 }
 
+/// Gives the network of [`with_own_network`] another address; false where the system has no IPv6.
+///
+/// # Panics
+/// If there is no `ip`.
+#[must_use]
+pub fn add_ipv6(address: &str) -> bool {
+    let added = Command::new("ip").args(["-6", "address", "add", address, "dev", "lo", "nodad"]).output();
+    added.expect("ip can be started").status.success()
+}
+
 /// Takes the network of [`with_own_network`] `up` or `down`: then all that is sent is lost, and nobody is told.
 ///
 /// # Panics

@@ -84,52 +84,54 @@ fn greet(stream: TcpStream, keys: Option<&Keys>, hello: &str) -> String {
     }
 }
 
-fn strangers(ours: &Authority) -> Vec<Stranger> {
-    let keys = |keys| Shown::Keys(Some(Box::new(keys)));
-    let stranger = |what, shown, refused| Stranger { what, shown, from: 3, refused };
+fn stranger(what: &'static str, shown: Shown, refused: &'static str) -> Stranger {
+    Stranger { what, shown, from: 3, refused }
+}
+
+/// Who shows a certificate that is wrong whoever looks at it.
+fn with_wrong_certificates(ours: &Authority) -> Vec<Stranger> {
+    const OF_NO_CA: &str = "of no CA in our ca.pem";
+    let issued = |uri: &str, days| keys(ours.issue(uri, days));
     vec![
-        stranger("expired", keys(ours.issue(&uri("C"), -9..-2)), "its certificate has expired, on 20"),
-        stranger("not yet valid", keys(ours.issue(&uri("C"), 2..9)), "its certificate is valid only from 20"),
-        stranger(
-            "a name that no host has",
-            keys(ours.issue(&uri("X"), -1..1)),
-            "no other host in ring.toml: zog://lab/X",
-        ),
-        stranger(
-            "the host's own name",
-            keys(ours.issue(&uri("A"), -1..1)),
-            "no other host in ring.toml: zog://lab/A",
-        ),
-        stranger("no name", keys(ours.issue("https://lab/C", -1..1)), "it names no host of a ring"),
-        stranger(
-            "another CA",
-            keys(Authority::new().issue(&uri("C"), -1..1)),
-            "of no CA in this host's ca.pem",
-        ),
-        stranger("self-signed", keys(Keys::self_signed(&uri("C"))), "of no CA in this host's ca.pem"),
-        stranger("another ring", keys(ours.issue("zog://other/C", -1..1)), "of another ring: zog://other/C"),
-        stranger(
-            "the certificate of B",
-            keys(ours.issue(&uri("B"), -1..1)),
-            "not the name in your certificate",
-        ),
-        stranger("no certificate", Shown::Keys(None), "it shows no certificate"),
-        stranger("no TLS", Shown::Bytes(b"HELLO C\r\n".into()), "it speaks no TLS"),
-        stranger("TLS 1.2", Shown::Bytes(TLS_1_2.into()), "it does not speak TLS 1.3"),
-        Stranger {
-            what: "a stolen name, from the address of B",
-            shown: keys(ours.issue(&uri("B"), -1..1)),
-            from: 2,
-            refused: "not the name in your certificate",
-        },
+        stranger("expired", issued(&uri("C"), -9..-2), "its certificate has expired, on 20"),
+        stranger("not yet valid", issued(&uri("C"), 2..9), "its certificate is valid only from 20"),
+        stranger("another CA", keys(Authority::new().issue(&uri("C"), -1..1)), OF_NO_CA),
+        stranger("self-signed", keys(Keys::self_signed(&uri("C"))), OF_NO_CA),
+        stranger("another ring", issued("zog://other/C", -1..1), "of another ring: zog://other/C"),
     ]
+}
+
+fn keys(keys: Keys) -> Shown {
+    Shown::Keys(Some(Box::new(keys)))
+}
+
+fn bytes(bytes: &[u8]) -> Shown {
+    Shown::Bytes(bytes.into())
+}
+
+/// Who dials host A.
+fn diallers(ours: &Authority) -> Vec<Stranger> {
+    const NOT_ITS_NAME: &str = "not the name in your certificate";
+    let of = |uri: &str| keys(ours.issue(uri, -1..1));
+    let mut diallers = with_wrong_certificates(ours);
+    diallers.extend([
+        stranger("a name that no host has", of(&uri("X")), "no other host in ring.toml: zog://lab/X"),
+        stranger("the host's own name", of(&uri("A")), "no other host in ring.toml: zog://lab/A"),
+        stranger("no name", of("https://lab/C"), "it names no host of a ring"),
+        stranger("the certificate of B", of(&uri("B")), NOT_ITS_NAME),
+        Stranger { from: 2, ..stranger("a stolen name, from the address of B", of(&uri("B")), NOT_ITS_NAME) },
+        stranger("no certificate", Shown::Keys(None), "it shows no certificate"),
+        stranger("no TLS", bytes(b"HELLO C\r\n"), "it speaks no TLS"),
+        stranger("TLS 1.2", bytes(TLS_1_2), "it does not speak TLS 1.3"),
+    ]);
+    diallers
 }
 
 #[test]
 fn who_dials_and_is_not_c_is_refused_and_c_is_not() {
     let ours = Authority::new();
     let mut ring = ring_without_c(&ours);
-    let strangers = strangers(&ours);
+    let strangers = diallers(&ours);
     for stranger in &strangers {
         let stream = dial_from(stranger.from, ring.ring_address(0));
         let source = format!("peer {}", stream.local_addr().expect("an address"));
@@ -185,26 +187,14 @@ fn next_dialled(listener: &TcpListener, what: &str) -> TcpStream {
 
 /// What host C's address shows to host A.
 fn impostors(ours: &Authority) -> Vec<Stranger> {
-    let keys = |keys| Shown::Keys(Some(Box::new(keys)));
-    let stranger = |what, shown, refused| Stranger { what, shown, from: 3, refused };
-    vec![
-        stranger("expired", keys(ours.issue(&uri("C"), -9..-2)), "its certificate has expired, on 20"),
-        stranger("not yet valid", keys(ours.issue(&uri("C"), 2..9)), "its certificate is valid only from 20"),
-        stranger("swapped", keys(ours.issue(&uri("B"), -1..1)), "its certificate is not of C: zog://lab/B"),
-        stranger(
-            "another CA",
-            keys(Authority::new().issue(&uri("C"), -1..1)),
-            "of no CA in this host's ca.pem",
-        ),
-        stranger("self-signed", keys(Keys::self_signed(&uri("C"))), "of no CA in this host's ca.pem"),
-        stranger("another ring", keys(ours.issue("zog://other/C", -1..1)), "of another ring: zog://other/C"),
-        stranger("no TLS", Shown::Bytes(b"ERR 501 what is this?\r\n".into()), "it speaks no TLS"),
-        stranger(
-            "TLS 1.2",
-            Shown::Bytes(b"\x15\x03\x03\x00\x02\x02\x46".into()),
-            "it does not speak TLS 1.3",
-        ),
-    ]
+    let of_b = keys(ours.issue(&uri("B"), -1..1));
+    let mut impostors = with_wrong_certificates(ours);
+    impostors.extend([
+        stranger("swapped", of_b, "its certificate is not of C: zog://lab/B"),
+        stranger("no TLS", bytes(b"ERR 501 what is this?\r\n"), "it speaks no TLS"),
+        stranger("TLS 1.2", bytes(b"\x15\x03\x03\x00\x02\x02\x46"), "it does not speak TLS 1.3"),
+    ]);
+    impostors
 }
 
 #[test]
@@ -247,7 +237,7 @@ fn who_has_expired_says_so_itself_and_is_refused_by_the_others() {
     ring.start_unlinked(&[0, 1]);
     ring.wait_for_error(0, &["ERROR", "KEYS has expired", "`zog keys issue A --replace`"]);
     ring.wait_for_error(1, &["REFUSED 505", "its certificate has expired"]);
-    ring.wait_for_error(0, &["REFUSED 505", "it refuses this host's certificate (CertificateExpired)"]);
+    ring.wait_for_error(0, &["REFUSED 505", "it refuses our certificate (CertificateExpired)"]);
     ours.issue(&uri("A"), -1..1).write(&ring.keys_dir(), "A");
     ring.daemon(0).signal(Signal::HUP);
     ring.wait_linked();

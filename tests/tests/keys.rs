@@ -108,7 +108,7 @@ fn the_ca_is_changed_under_load_with_the_old_and_the_new_side_by_side() {
     fs::rename(ring.keys_dir(), ring.dir().join("new")).expect("a rename");
     fs::rename(&old, ring.keys_dir()).expect("a rename");
     ring.start_unlinked(&[2]);
-    ring.wait_for_error(2, &["REFUSED 505", "of no CA in this host's ca.pem"]);
+    ring.wait_for_error(2, &["REFUSED 505", "of no CA in our ca.pem"]);
 }
 
 #[test]
@@ -187,4 +187,61 @@ fn what_is_about_to_expire_is_told_at_the_start() {
     assert!(line.contains("`zog keys issue A --replace`"), "{line}");
     ring.fence(&[0, 1]);
     assert_eq!(ring.error_lines(0, &["KEYS expires"]).len(), 1);
+}
+
+/// What `zog check --ring` says, and what it ends with.
+fn check(ring: &Ring) -> (String, Option<i32>) {
+    let output = zog().args(["check", "--ring", "--config"]).arg(ring.config()).output();
+    let output = output.expect("zog can be started");
+    (String::from_utf8_lossy(&output.stdout).into_owned(), output.status.code())
+}
+
+/// The line of a host in it.
+#[track_caller]
+fn line_of<'s>(host: &str, said: &'s str) -> &'s str {
+    said.lines().find(|line| line.starts_with(&format!("{host}  "))).unwrap_or_else(|| panic!("{said}"))
+}
+
+#[test]
+fn a_certificate_that_ends_soon_or_is_of_another_ca_is_named_by_check_and_shown_by_status() {
+    let mut ring = Plan::of(3).with_keys().start();
+    let (said, code) = check(&ring);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(line_of("B", &said).contains("  36"), "{said}");
+    let status = ring.status(0);
+    assert!(status.iter().any(|line| line.starts_with("certificate left_s=3153")), "{status:?}");
+    assert_eq!(status.iter().filter(|line| line.contains(" tls=1.3 ")).count(), 2, "{status:?}");
+    ring.keys(&["issue", "B", "--replace", "--days", "10"]);
+    ring.keys(&["add-ca"]);
+    ring.keys(&["issue", "C", "--replace"]);
+    reload(&mut ring);
+    let (said, code) = check(&ring);
+    assert_eq!(code, Some(1), "{said}");
+    assert!(line_of("A", &said).ends_with("agrees"), "{said}");
+    assert!(line_of("B", &said).contains("ITS CERTIFICATE EXPIRES in "), "{said}");
+    assert!(line_of("C", &said).contains("ANOTHER CA than those of most"), "{said}");
+    let shown = zog().args(["status", "--name", "B", "--config"]).arg(ring.config()).output();
+    let shown = String::from_utf8_lossy(&shown.expect("zog can be started").stdout).into_owned();
+    assert!(shown.contains("; certificate valid for ") && shown.contains(", TLS 1.3"), "{shown}");
+}
+
+#[test]
+fn a_file_of_tokens_that_cannot_be_used_is_told_by_check() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = dir.path().join("tokens");
+    let write = |text: &str, mode| {
+        fs::write(&path, text).expect("a file");
+        fs::set_permissions(&path, Permissions::from_mode(mode)).expect("its mode");
+    };
+    write("known\n", 0o600);
+    let ring = Plan::of(2).with(&format!("tokens = {:?}", path.display().to_string())).start();
+    assert_eq!(check(&ring).1, Some(0));
+    for (text, mode, why) in [("known\n", 0o644, "chmod 600"), ("\n", 0o600, "no token")] {
+        write(text, mode);
+        let (said, code) = check(&ring);
+        assert_eq!(code, Some(1), "{said}");
+        assert!(said.lines().any(|line| line.starts_with("TOKENS") && line.contains(why)), "{said}");
+    }
+    fs::remove_file(&path).expect("the file");
+    assert!(check(&ring).0.contains("No such file"));
 }

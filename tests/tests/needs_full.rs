@@ -1,7 +1,9 @@
 //! Define what happens when the disk is full: rsyslog/rsyslog#4546, syslog-ng/syslog-ng#3551 (need 26).
 
 use std::time::Duration;
-use tests::{Clients, Disk, Plan, Random, Ring, assert_account, texts, wait_until, with_own_mounts};
+use tests::{
+    Clients, Connection, Disk, Plan, Random, Ring, assert_account, texts, wait_until, with_own_mounts,
+};
 
 const ALL: [usize; 3] = [0, 1, 2];
 
@@ -99,13 +101,21 @@ fn says_full(ring: &Ring) -> bool {
     report.is_some_and(|lines| lines.iter().any(|l| l.starts_with("node ") && l.contains(" journal=full ")))
 }
 
+/// What A answers to `/readyz`.
+fn readyz(ring: &Ring) -> String {
+    let mut connection = Connection::to(ring.http_address(0));
+    connection.send("GET /readyz HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    connection.rest()
+}
+
 #[test]
 fn need_26_what_keep_free_says_stays_free_and_then_it_goes_on() {
     with_own_mounts("need_26_what_keep_free_says_stays_free_and_then_it_goes_on", || {
-        let mut ring = plan().with_journal("keep_free = \"4MiB\"").set_up();
+        let mut ring = plan().with_http().with_journal("keep_free = \"4MiB\"").set_up();
         let disk = Disk::mount(&ring.host_dir(0), 16 << 20);
         ring.start_hosts(&ALL);
         ring.client(0).expect("MSG with room", "OK");
+        wait_until("A is ready", || readyz(&ring).starts_with("HTTP/1.1 200 "));
         disk.fill_up_to(3 << 20);
         let text = "x".repeat(500);
         let mut sent = 0;
@@ -118,9 +128,12 @@ fn need_26_what_keep_free_says_stays_free_and_then_it_goes_on() {
         };
         assert!(refused.starts_with("ERR 300 ") && refused.contains("room"), "{refused}");
         ring.wait_for_error(0, &["TROUBLE with making", "journal.keep_free"]);
+        let why = readyz(&ring);
+        assert!(why.starts_with("HTTP/1.1 503 ") && why.contains("\"keep_free\""), "{why}");
         ring.client(1).expect("MSG to another host", "OK");
         disk.free();
         wait_until("messages are taken again", || ring.client(0).ask("MSG room again") == "OK");
+        wait_until("A is ready again", || readyz(&ring).starts_with("HTTP/1.1 200 "));
         ring.wait_for_text(&ALL, "to another host");
         ring.wait_for_text(&ALL, "room again");
         ring.wait_for_lines(&ALL, sent + 3);

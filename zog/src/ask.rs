@@ -1,10 +1,15 @@
 //! Asks the hosts of a ring how they stand: `STATUS` on the client port, which every host has open to the others, as
 //! HTTP is not unless somebody wants it to be.
 
+use crate::cli::RingArgs;
 use crate::clock::since_1970;
+use crate::exit::{Exit, Failed};
+use crate::reload::Origin;
 use crate::tokens;
 use pzog::limits::{ANSWER_BYTES_MAX, HOSTS_MAX};
-use ringfile::{Host, RingFile};
+use ringfile::{Host, RingFile, TlsClients};
+use ringkeys::{Files, Known, said_plainly, words};
+use rustls::StreamOwned;
 use std::collections::BTreeMap;
 use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
@@ -80,6 +85,16 @@ impl Told {
         self.of_kind("node").next()
     }
 
+    /// What it says of its certificate, if it has one.
+    pub(crate) fn certificate(&self) -> Option<&Fact> {
+        self.of_kind("certificate").next()
+    }
+
+    /// For how many seconds that is still valid.
+    pub(crate) fn certificate_left(&self) -> Option<u64> {
+        self.certificate().map(|certificate| certificate.number("left_s"))
+    }
+
     /// What it says of its link with another host.
     pub(crate) fn peer(&self, name: &str) -> Option<&Fact> {
         self.of_kind("peer").find(|peer| peer.word(1) == name)
@@ -99,11 +114,36 @@ impl Told {
 /// What came of asking a host: what it told, or why it did not.
 pub(crate) type Answer = Result<Told, String>;
 
-/// Asks all hosts at once; each has so long to tell everything.
-pub(crate) fn ask_all(file: &RingFile, patience: Duration) -> Vec<Answer> {
+/// Who asks: by what it knows the hosts, and how long each has to tell everything.
+pub(crate) struct Asker {
+    /// Where TLS is spoken with them.
+    known: Option<Known>,
+    patience: Duration,
+}
+
+impl Asker {
+    /// As ring.toml and the options say.
+    pub(crate) fn new(
+        args: &RingArgs,
+        origin: &Origin,
+        file: &RingFile,
+        patience: Duration,
+    ) -> Result<Asker, Failed> {
+        if file.tls_clients != TlsClients::Required {
+            return Ok(Asker { known: None, patience });
+        }
+        let cas = Files::of(&origin.keys(args.keys.as_deref())).cas();
+        let failed =
+            |why| Failed::new(Exit::Config, format!("{why}; --keys names where the ring's ca.pem is"));
+        Ok(Asker { known: Some(Known::load(&cas).map_err(failed)?), patience })
+    }
+}
+
+/// Asks all hosts at once.
+pub(crate) fn ask_all(file: &RingFile, asker: &Asker) -> Vec<Answer> {
     debug_assert!(file.hosts.len() <= HOSTS_MAX);
     let question = question(tokens::own(&file.access).as_deref());
-    let ask = |host| ask(host, &question, patience);
+    let ask = |host| ask(host, &question, asker);
     thread::scope(|scope| {
         let asking: Vec<_> = file.hosts.iter().map(|host| scope.spawn(move || ask(host))).collect();
         let gone = || Err("its answer could not be read".to_owned());
@@ -124,16 +164,44 @@ fn question(token: Option<&[u8]>) -> Question {
     Question { lines, has_token: token.is_some() }
 }
 
-fn ask(host: &Host, question: &Question, patience: Duration) -> Answer {
-    let deadline = Instant::now() + patience;
-    let socket = connect(host, deadline).map_err(|e| explain(&e, patience))?;
-    read(&socket, question, deadline).map_err(|e| explain(&e, patience))
+fn ask(host: &Host, question: &Question, asker: &Asker) -> Answer {
+    let deadline = Instant::now() + asker.patience;
+    let asked = || {
+        let socket = connect(host, deadline)?;
+        match &asker.known {
+            None => read(&socket, &socket, question, deadline),
+            Some(known) => read(&socket, protect(&socket, known, host, deadline)?, question, deadline),
+        }
+    };
+    asked().map_err(|e| explain(&e, asker.patience))
+}
+
+/// Speaks TLS with this host, which has to prove its name.
+fn protect<'s>(
+    socket: &'s TcpStream,
+    known: &Known,
+    host: &Host,
+    deadline: Instant,
+) -> io::Result<impl Read + Write + 's> {
+    let config = known.host(&host.name).map_err(io::Error::other)?;
+    let mut tls = ringkeys::dial(config).map_err(io::Error::other)?;
+    tls.write_tls(&mut &*socket)?;
+    socket.set_read_timeout(Some(left(deadline)?))?;
+    let mut first = [0; 256];
+    let seen = socket.peek(&mut first)?;
+    match said_plainly(&first[..seen]) {
+        Some(line) => Err(io::Error::other(format!("it speaks no TLS: it said {line}"))),
+        None => Ok(StreamOwned::new(tls, socket)),
+    }
 }
 
 fn explain(e: &io::Error, patience: Duration) -> String {
     match e.kind() {
         ErrorKind::TimedOut | ErrorKind::WouldBlock => format!("no answer within {patience:?}"),
-        _ => e.to_string(),
+        _ => match e.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
+            Some(broken) => words(broken),
+            None => e.to_string(),
+        },
     }
 }
 
@@ -154,11 +222,17 @@ fn connect(host: &Host, deadline: Instant) -> io::Result<TcpStream> {
     Err(error)
 }
 
-fn read(mut socket: &TcpStream, question: &Question, deadline: Instant) -> io::Result<Told> {
+/// Asks over what lies on this socket.
+fn read(
+    socket: &TcpStream,
+    mut stream: impl Read + Write,
+    question: &Question,
+    deadline: Instant,
+) -> io::Result<Told> {
     let asked = since_1970().as_secs_f64();
-    socket.write_all(&question.lines)?;
+    stream.write_all(&question.lines)?;
     let mut is_let_in = !question.has_token;
-    let mut reader = BufReader::new(socket.take(ANSWER_MAX));
+    let mut reader = BufReader::new(stream.take(ANSWER_MAX));
     let mut told = Told { facts: Vec::new(), asked, heard: asked };
     loop {
         socket.set_read_timeout(Some(left(deadline)?))?;
@@ -215,7 +289,7 @@ mod tests {
             socket.write_all(bytes).unwrap();
             asked
         });
-        let answer = ask(&host, question, Duration::from_secs(20));
+        let answer = ask(&host, question, &Asker { known: None, patience: Duration::from_secs(20) });
         assert_eq!(server.join().unwrap(), question.lines);
         answer
     }

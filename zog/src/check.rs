@@ -1,5 +1,6 @@
 //! `zog check`: reads ring.toml as the daemon would and shows what it says.
 
+use crate::ask::Asker;
 use crate::check_ring;
 use crate::cli::{CheckArgs, RingArgs};
 use crate::exit::{Exit, Failed};
@@ -49,7 +50,7 @@ pub(crate) fn run(args: &CheckArgs) -> Result<Exit, Failed> {
         Err(e) if e.kind() != io::ErrorKind::BrokenPipe => {
             Err(Failed::new(Exit::Io, format!("cannot write to standard output: {e}")))
         }
-        _ if args.ask => check_ring::run(&file, args.timeout),
+        _ if args.ask => check_ring::run(&file, &Asker::new(ring, &origin, &file, args.timeout)?),
         _ => Ok(Exit::Success),
     }
 }

@@ -1,22 +1,26 @@
 //! `zog check --ring`: asks all hosts of ring.toml, and names those that do not agree with it or with the others.
 
-use crate::ask::{Answer, Told, ask_all};
+mod keys;
+
+use crate::ask::{Answer, Asker, Told, ask_all};
 use crate::exit::{Exit, Failed};
 use crate::status::print;
 use crate::table::table;
+use crate::tokens::Tokens;
 use ringfile::{Host, RingFile};
-use std::time::Duration;
 
 /// A clock that is off by no more than this many seconds is right. Hosts tell whole seconds, and these are what
 /// messages are stamped with.
 const CLOCK_RIGHT_WITHIN: f64 = 2.0;
 
 /// Asks, compares, and says what is wrong with whom.
-pub(crate) fn run(file: &RingFile, timeout: Duration) -> Result<Exit, Failed> {
-    let answers = ask_all(file, timeout);
+pub(crate) fn run(file: &RingFile, asker: &Asker) -> Result<Exit, Failed> {
+    let answers = ask_all(file, asker);
     let compared = Compared::of(file, &answers);
-    print(&compared.text)?;
-    Ok(if compared.agree { Exit::Success } else { Exit::Failure })
+    let tokens = Tokens::load(&file.access).err();
+    let note = tokens.as_ref().map(|why| format!("TOKENS, as this machine has them: {why}\n"));
+    print(&(note.unwrap_or_default() + &compared.text))?;
+    Ok(if compared.agree && tokens.is_none() { Exit::Success } else { Exit::Failure })
 }
 
 /// What is shown, and whether all answered and agree.
@@ -27,15 +31,16 @@ struct Compared {
 
 impl Compared {
     fn of(file: &RingFile, answers: &[Answer]) -> Compared {
-        let version = most_common(answers);
-        let mut rows = vec![["host", "version", "ring", "clock", "links", ""].map(str::to_owned).to_vec()];
+        let most = Most::of(answers);
+        let heads = ["host", "version", "ring", "clock", "links", "certificate", ""];
+        let mut rows = vec![heads.map(str::to_owned).to_vec()];
         let mut agree = true;
         for (host, answer) in file.hosts.iter().zip(answers) {
             let (mut row, faults) = match answer {
-                Ok(told) => (row(host, told), faults(file, host, told, &version)),
+                Ok(told) => (row(host, told), faults(file, host, told, &most)),
                 Err(why) => (vec![host.name.clone()], vec![format!("TELLS NOTHING: {why}")]),
             };
-            row.resize(5, "-".to_owned());
+            row.resize(heads.len() - 1, "-".to_owned());
             row.push(if faults.is_empty() { "agrees".to_owned() } else { faults.join("; ") });
             agree &= faults.is_empty();
             rows.push(row);
@@ -49,17 +54,17 @@ fn row(host: &Host, told: &Told) -> Vec<String> {
     let value = |key| told.node().and_then(|node| node.value(key)).unwrap_or("?").to_owned();
     let up = told.of_kind("peer").filter(|peer| peer.word(2) == "up").count();
     let links = format!("{up} of {}", told.of_kind("peer").count());
-    vec![host.name.clone(), value("version"), value("ring"), clock_shown(told), links]
+    vec![host.name.clone(), value("version"), value("ring"), clock_shown(told), links, keys::shown(told)]
 }
 
-fn faults(file: &RingFile, host: &Host, told: &Told, version: &str) -> Vec<String> {
+fn faults(file: &RingFile, host: &Host, told: &Told, most: &Most) -> Vec<String> {
     let mut faults = Vec::new();
     let Some(node) = told.node() else { return vec!["says nothing of itself".into()] };
     if node.word(1) != host.name {
         faults.push(format!("IS {}, as it says itself: its address in ring.toml is wrong", node.word(1)));
     }
-    if node.value("version") != Some(version) {
-        faults.push(format!("ANOTHER VERSION than most, which have {version}"));
+    if node.value("version") != Some(&most.version) {
+        faults.push(format!("ANOTHER VERSION than most, which have {}", most.version));
     }
     let digest = format!("{:016x}", file.ring().digest());
     if node.value("ring").is_some_and(|ring| ring != digest) {
@@ -72,6 +77,7 @@ fn faults(file: &RingFile, host: &Host, told: &Told, version: &str) -> Vec<Strin
     for peer in told.of_kind("peer").filter(|peer| peer.word(2) != "up") {
         faults.push(format!("NOT LINKED with {}", peer.word(1)));
     }
+    faults.extend(keys::faults(file, told, most.ca.as_deref()));
     faults
 }
 
@@ -101,12 +107,25 @@ fn clock_shown(told: &Told) -> String {
     }
 }
 
-/// The version that most hosts have; of several, the last in order.
-fn most_common(answers: &[Answer]) -> String {
-    let version = |answer: &Answer| Some(answer.as_ref().ok()?.node()?.value("version")?.to_owned());
-    let all: Vec<String> = answers.iter().filter_map(version).collect();
-    let count = |version: &&String| (all.iter().filter(|other| other == version).count(), (*version).clone());
-    all.iter().max_by_key(count).cloned().unwrap_or_default()
+/// What most hosts have.
+struct Most {
+    version: String,
+    ca: Option<String>,
+}
+
+impl Most {
+    fn of(answers: &[Answer]) -> Most {
+        let version = |answer: &Answer| Some(answer.as_ref().ok()?.node()?.value("version")?.to_owned());
+        let version = most_common(answers.iter().filter_map(version)).unwrap_or_default();
+        Most { version, ca: keys::ca_of_most(answers) }
+    }
+}
+
+/// What is there most often; of several, the last in order.
+fn most_common(all: impl Iterator<Item = String>) -> Option<String> {
+    let all: Vec<String> = all.collect();
+    let count = |one: &&String| (all.iter().filter(|other| other == one).count(), (*one).clone());
+    all.iter().max_by_key(count).cloned()
 }
 
 #[cfg(test)]
@@ -135,7 +154,7 @@ mod tests {
         let answers = ["A", "B", "C"].map(|name| Ok(told(name, &[])));
         let Compared { text, agree } = Compared::of(&file(), &answers);
         assert!(agree && text.ends_with("all hosts agree\n"), "{text}");
-        assert!(text.contains("right  2 of 2  agrees"), "{text}");
+        assert!(text.contains("right  2 of 2  -            agrees"), "{text}");
     }
 
     #[test]
@@ -158,6 +177,22 @@ mod tests {
         let answers = [Ok(told("A", &[])), Err("connection refused".to_owned()), Ok(told("C", &[]))];
         let Compared { text, agree } = Compared::of(&file(), &answers);
         assert!(!agree && text.contains("TELLS NOTHING: connection refused"), "{text}");
+    }
+
+    #[test]
+    fn who_cannot_prove_its_name_for_long_or_as_the_others_do_is_named() {
+        let protected = "tls = \"required\"\n[[host]]\nname = \"A\"\naddress = \"a\"\n";
+        let file = RingFile::parse(protected, Path::new("ring.toml")).unwrap();
+        let good = "certificate left_s=31535999 ca=01 ca_left_s=315359999";
+        let faults = |lines: &[&str]| keys::faults(&file, &Told::of(lines), Some("01")).join("; ");
+        assert_eq!(faults(&[good, "peer B up tls=1.3", "peer C down"]), "");
+        let day = good.replace("31535999 ", "90000 ");
+        assert_eq!(faults(&[&day]), "ITS CERTIFICATE EXPIRES in 1 day");
+        assert_eq!(faults(&[&good.replace("315359999", "0")]), "THE CA OF ITS CERTIFICATE HAS EXPIRED");
+        assert!(faults(&[&good.replace("ca=01", "ca=02")]).contains("ANOTHER CA"));
+        assert_eq!(faults(&[good, "peer B up tls=off"]), "ITS LINK WITH B IS NOT PROTECTED");
+        assert_eq!(faults(&["node A"]), "HAS NO CERTIFICATE");
+        assert_eq!(keys::shown(&Told::of(&[&day])), "1 day");
     }
 
     #[test]

@@ -102,6 +102,9 @@ pub(crate) struct RingArgs {
     /// All hosts of the ring on this machine: host i has 127.0.0.1, ring port 55551+10i, client port 55552+10i, HTTP port 55550+10i.
     #[arg(long)]
     pub(crate) local: bool,
+    /// Where this host's keys and the ring's ca.pem are, for tls and tls_clients in ring.toml [default: keys, beside ring.toml]
+    #[arg(long, value_name = "DIR", env = "ZOG_KEYS")]
+    pub(crate) keys: Option<PathBuf>,
 }
 
 /// Of `zog run`.
@@ -116,9 +119,6 @@ pub(crate) struct RunArgs {
     /// Where access.log and error.log are [default: /var/log/zog; with --local: zog-local/NAME/log here]
     #[arg(long, value_name = "DIR", env = "ZOG_LOG_DIR")]
     pub(crate) log_dir: Option<PathBuf>,
-    /// Where this host's keys are, for tls = "required" in ring.toml [default: keys, beside ring.toml]
-    #[arg(long, value_name = "DIR", env = "ZOG_KEYS")]
-    pub(crate) keys: Option<PathBuf>,
     /// The least weight of what is told on standard error.
     #[arg(long, value_name = "LEVEL", env = "ZOG_LOG", default_value = "warn")]
     pub(crate) log_level: LogLevel,

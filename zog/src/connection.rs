@@ -45,7 +45,7 @@ pub(crate) enum Phase {
 /// A connection and what waits on it.
 pub(crate) struct Connection {
     socket: Async<TcpStream>,
-    /// Where links are protected; boxed, since clients have none.
+    /// Where it is protected; boxed, since most clients have none.
     tls: Option<Box<Layer>>,
     /// Who is at the other end.
     pub(crate) kind: Kind,
@@ -61,6 +61,8 @@ pub(crate) struct Connection {
     pub(crate) is_blocked: bool,
     /// Whether a whole line came, on the ring port: a `HELLO`, or else its end.
     pub(crate) is_greeted: bool,
+    /// Whether it is a client of which nothing came yet.
+    pub(crate) is_new: bool,
     /// Whether the node may hear it: not a client that has not yet said a token, where it must.
     pub(crate) is_trusted: bool,
     /// Whether lines of it were refused in its last turn, or lately of its address: it is read in small pieces.
@@ -88,6 +90,7 @@ impl Connection {
             is_parked: false,
             is_blocked: false,
             is_greeted: false,
+            is_new: kind == Kind::Client,
             is_trusted: true,
             is_suspect: false,
             lines: Bucket::default(),
@@ -102,6 +105,16 @@ impl Connection {
     pub(crate) fn protect(&mut self, mut layer: Layer) {
         layer.put(&mut self.out);
         self.tls = Some(Box::new(layer));
+    }
+
+    /// As [`protect`](Self::protect), where the first bytes of the other end were read already, and stand in front of the
+    /// buffer; as [`read`](Self::read), what is in them stands there then.
+    pub(crate) fn protect_from(&mut self, layer: Layer, buffer: &mut [u8], came: usize) -> Option<usize> {
+        let came = buffer[..came].to_vec();
+        self.protect(layer);
+        let read = self.tls.as_mut()?.decrypt(&came, buffer, &mut self.out).ok();
+        self.write_out();
+        read
     }
 
     /// What has come of the other end's proof, once.

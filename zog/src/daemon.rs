@@ -55,6 +55,8 @@ pub(crate) struct Daemon {
     pub(crate) door: Door,
     /// Bytes, see [`Floor`].
     keep_free: u64,
+    /// Fewer were free when it was looked last.
+    is_below_floor: bool,
     /// For links, see [`half_open`].
     peer_silence: Duration,
     /// Connections whose tasks wait until reading is allowed.
@@ -106,6 +108,7 @@ impl Daemon {
                 connections: Connections::default(),
                 door,
                 keep_free: file.keep_free,
+                is_below_floor: false,
                 peer_silence: file.settings.peer_silence,
                 parked: Vec::new(),
                 read_clients: true,
@@ -229,7 +232,18 @@ impl Daemon {
                 Kind::Client => self.read_max.min(self.door.client_read_max(connection.is_suspect)),
                 Kind::Peer(_) => self.read_max,
             };
-            let read = connection.read(&mut buffer[kept..][..max]);
+            let mut read = connection.read(&mut buffer[kept..][..max]);
+            if let (true, Some(came)) = (connection.is_new, read) {
+                read = tls::meet(self, conn, &mut buffer[..max], came);
+            }
+            self.hear(conn, &mut buffer, kept, read);
+        }
+        self.read_buffer = buffer;
+    }
+
+    /// What came of a connection, if anything did, stands in the buffer behind its unfinished line.
+    fn hear(&mut self, conn: ConnId, buffer: &mut [u8], kept: usize, read: Option<usize>) {
+        if let Some(connection) = self.connections.get_mut(conn) {
             let (kind, phase, is_trusted) = (connection.kind, connection.phase, connection.is_trusted);
             if let Some(news) = connection.take_news() {
                 tls::tell(self, conn, &news);
@@ -245,7 +259,6 @@ impl Daemon {
                 self.finished(conn);
             }
         }
-        self.read_buffer = buffer;
     }
 
     /// A client has shut its end.
@@ -481,6 +494,7 @@ impl Daemon {
         http::Life {
             view: self.node.view(self.clock.mono()),
             reads_clients: self.read_clients,
+            is_below_floor: self.is_below_floor,
             held_bytes: self.access_log.held_bytes() as u64,
             connections_refused: self.door.refusals.each().collect(),
             cert_expires_at: self.tls.as_ref().map(|tls| tls.expires_at()),
@@ -505,7 +519,12 @@ fn read_max(file: &RingFile) -> usize {
 
 /// Makes a segment ready and tells the node.
 async fn prepare(daemon: Shared, dir: PathBuf, segment: Prepare, floor: Floor) {
-    let prepared = rt::unblock(move || floor.check().and_then(|()| journal::prepare(&dir, segment))).await;
+    let (is_below_floor, prepared) = rt::unblock(move || {
+        let above = floor.check();
+        (above.is_err(), above.and_then(|()| journal::prepare(&dir, segment)))
+    })
+    .await;
+    daemon.borrow_mut().is_below_floor = is_below_floor;
     daemon.borrow_mut().went(Task::Prepare, &prepared);
     daemon.borrow_mut().turn(Input::Prepared { ok: prepared.is_ok() });
 }

@@ -10,12 +10,14 @@ use crate::daemon::{Daemon, Shared};
 use crate::places::{self, Places};
 use crate::refusals::{Refusals, Refused};
 use crate::rt::{self, Async, Timer};
+use crate::tls::Handshakes;
 use crate::tokens::Tokens;
 use futures_lite::future;
 use pzog::{ConnId, Severity};
 use ringfile::{Access, RingFile};
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::io::IoSlice;
 use std::net::{IpAddr, Ipv6Addr, Shutdown, SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
@@ -29,6 +31,10 @@ pub(crate) const CONNECTIONS_PER_HOST: usize = 4;
 
 /// Lines a second that may be refused to one address; whoever sends more is read more slowly.
 const REFUSED_PER_SECOND: u32 = 1000;
+
+/// A token that is not known, or TLS that cannot be understood, costs its address as much as so many lines that are
+/// refused: nobody tries many.
+pub(crate) const STRANGER: u64 = 100;
 
 /// Bytes of one read from whoever had lines refused: a turn with them costs much more than its bytes.
 const SUSPECT_READ: usize = 4 << 10;
@@ -66,6 +72,8 @@ pub(crate) struct Door {
     forget_at: usize,
     lingering: usize,
     pub(crate) refusals: Refusals,
+    /// Of clients.
+    pub(crate) handshakes: Handshakes,
 }
 
 /// What is known of an address.
@@ -100,6 +108,7 @@ impl Door {
             forget_at: VISITORS_MAX,
             lingering: 0,
             refusals: Refusals::default(),
+            handshakes: Handshakes::default(),
         }
     }
 
@@ -173,6 +182,7 @@ impl Door {
             return self.peers.retain(|peer| *peer != conn);
         }
         self.clients -= 1;
+        self.handshakes.ended(conn);
         if let Entry::Occupied(mut visitor) = self.visitors.entry(network(ip)) {
             visitor.get_mut().clients -= 1;
             if visitor.get().can_be_forgotten(Instant::now()) {
@@ -191,7 +201,7 @@ impl Door {
     }
 
     /// Counts a refusal; what error.log is to be told of it.
-    fn refuse(&mut self, refused: Refused, ip: IpAddr, now: Instant) -> Option<String> {
+    fn refuse(&mut self, refused: Refused, why: Option<&str>, ip: IpAddr, now: Instant) -> Option<String> {
         self.refusals.count(refused);
         let visitor = self.visitor(ip);
         if visitor.told_at.is_some_and(|at| now < at + TELL_EVERY) {
@@ -200,9 +210,10 @@ impl Door {
         }
         visitor.told_at = Some(now);
         let reason = refused.reason();
+        let why = why.map(|why| format!(": {why}")).unwrap_or_default();
         Some(match std::mem::take(&mut visitor.untold) {
-            0 => format!("NOT LET IN: {reason}"),
-            more => format!("NOT LET IN: {reason}; {more} more were not since this was told last"),
+            0 => format!("NOT LET IN: {reason}{why}"),
+            more => format!("NOT LET IN: {reason}{why}; {more} more were not since this was told last"),
         })
     }
 }
@@ -233,7 +244,7 @@ pub(crate) fn arrived(daemon: &mut Daemon, socket: Async<TcpStream>, kind: Kind,
     match admitted {
         Ok(replaced) => {
             if let Some(conn) = replaced {
-                replace(daemon, conn);
+                replace(daemon, conn, Refused::Handshakes);
             }
             let conn = daemon.connected(socket, kind, address);
             daemon.door.entered(kind, ip, conn);
@@ -241,7 +252,8 @@ pub(crate) fn arrived(daemon: &mut Daemon, socket: Async<TcpStream>, kind: Kind,
                 let debt = daemon.door.visitor(ip).refused.rest(Instant::now());
                 connection.is_suspect = debt.is_some();
                 connection.is_trusted = daemon.door.tokens.is_none();
-                connection.rest_until = debt.filter(|_| !connection.is_trusted);
+                let is_doubted = daemon.tls.is_some() || !connection.is_trusted;
+                connection.rest_until = debt.filter(|_| is_doubted);
             }
         }
         Err(refused) => turn_away(daemon, socket, kind, address, refused),
@@ -249,13 +261,34 @@ pub(crate) fn arrived(daemon: &mut Daemon, socket: Async<TcpStream>, kind: Kind,
 }
 
 /// Ends a connection in whose place another one comes.
-fn replace(daemon: &mut Daemon, conn: ConnId) {
+fn replace(daemon: &mut Daemon, conn: ConnId, refused: Refused) {
     let Some(connection) = daemon.connections.get_mut(conn) else { return };
     let (was_open, address, kind) = (connection.phase == Phase::Open, connection.address, connection.kind);
     connection.end();
     if was_open {
-        tell(daemon, Refused::Handshakes, kind, address);
+        tell(daemon, refused, None, kind, address);
     }
+}
+
+/// A client begins TLS.
+pub(crate) fn shakes_hands(daemon: &mut Daemon, conn: ConnId) {
+    let Some(connection) = daemon.connections.get(conn) else { return };
+    let from = network(connection.address.ip());
+    if let Some(oldest) = daemon.door.handshakes.begun(conn, from) {
+        replace(daemon, oldest, Refused::TlsHandshakes);
+    }
+}
+
+/// Tells a client that is let in already why it has to go.
+pub(crate) fn dismiss(daemon: &mut Daemon, conn: ConnId, refused: Refused, why: Option<&str>) {
+    let Some(connection) = daemon.connections.get_mut(conn) else { return };
+    connection.tail.clear();
+    if !refused.answer().is_empty() {
+        connection.send(&mut [IoSlice::new(refused.answer())]);
+    }
+    connection.close();
+    let address = connection.address;
+    tell(daemon, refused, why, Kind::Client, address);
 }
 
 /// Tells somebody why it is not let in, and waits a moment until it has taken that: what it may have sent already
@@ -267,7 +300,7 @@ fn turn_away(
     address: SocketAddr,
     refused: Refused,
 ) {
-    tell(daemon, refused, kind, address);
+    tell(daemon, refused, None, kind, address);
     let Some(shared) = daemon.shared() else { return };
     if refused == Refused::Address {
         rt::spawn(places::look_up(shared.clone()));
@@ -289,8 +322,8 @@ async fn linger(daemon: Shared, socket: Async<TcpStream>) {
 }
 
 /// Counts a refusal, and tells error.log of it.
-pub(crate) fn tell(daemon: &mut Daemon, refused: Refused, kind: Kind, address: SocketAddr) {
-    if let Some(text) = daemon.door.refuse(refused, address.ip(), Instant::now()) {
+fn tell(daemon: &mut Daemon, refused: Refused, why: Option<&str>, kind: Kind, address: SocketAddr) {
+    if let Some(text) = daemon.door.refuse(refused, why, address.ip(), Instant::now()) {
         let utc_seconds = daemon.clock.now().utc_seconds;
         daemon.reports.address(utc_seconds, Severity::Warning, kind, address, &text);
         daemon.write_reports(utc_seconds);
@@ -423,7 +456,7 @@ mod tests {
         let mut door = door("");
         let now = Instant::now();
         let mut told =
-            |seconds| door.refuse(Refused::Address, ip("10.0.0.9"), now + Duration::from_secs(seconds));
+            |seconds| door.refuse(Refused::Address, None, ip("10.0.0.9"), now + Duration::from_secs(seconds));
         assert!(told(0).is_some_and(|text| !text.contains("more")));
         assert_eq!((told(1), told(9)), (None, None));
         assert!(told(10).is_some_and(|text| text.contains("2 more")));

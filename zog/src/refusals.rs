@@ -15,17 +15,29 @@ pub(crate) enum Refused {
     ClientsOfAddress,
     /// A client that knows no token.
     Token,
+    /// A client that speaks no TLS where it has to …
+    Plain,
+    /// … that speaks it where it may not …
+    Tls,
+    /// … that breaks its rules …
+    BrokenTls,
+    /// … or whose handshake has given way to others.
+    TlsHandshakes,
 }
 
 impl Refused {
     /// All of them.
-    pub(crate) const ALL: [Refused; 6] = [
+    pub(crate) const ALL: [Refused; 10] = [
         Refused::Address,
         Refused::Handshakes,
         Refused::Links,
         Refused::Clients,
         Refused::ClientsOfAddress,
         Refused::Token,
+        Refused::Plain,
+        Refused::Tls,
+        Refused::BrokenTls,
+        Refused::TlsHandshakes,
     ];
 
     /// One word, for counters.
@@ -37,6 +49,10 @@ impl Refused {
             Refused::Clients => "clients",
             Refused::ClientsOfAddress => "clients_per_address",
             Refused::Token => "token",
+            Refused::Plain => "plain",
+            Refused::Tls => "tls",
+            Refused::BrokenTls => "broken_tls",
+            Refused::TlsHandshakes => "tls_handshakes",
         }
     }
 
@@ -51,10 +67,16 @@ impl Refused {
                 "too many clients from this address (`limits.clients_per_address` in ring.toml)"
             }
             Refused::Token => "it does not know a token (`tokens` in ring.toml)",
+            Refused::Plain => "it speaks no TLS (`tls_clients` in ring.toml)",
+            Refused::Tls => "it speaks TLS, which is off for clients (`tls_clients` in ring.toml)",
+            Refused::BrokenTls => "it cannot be spoken with in TLS",
+            Refused::TlsHandshakes => {
+                "too many clients from this address, or in all, have begun TLS and not gone on"
+            }
         }
     }
 
-    /// What whoever is refused is told.
+    /// What whoever is refused is told; nothing where TLS has its own way to say it.
     pub(crate) fn answer(self) -> &'static [u8] {
         match self {
             Refused::Address => b"ERR 504 your address is not of this ring\r\n",
@@ -63,6 +85,9 @@ impl Refused {
             Refused::Clients => b"ERR 300 too many clients\r\n",
             Refused::ClientsOfAddress => b"ERR 300 too many clients from your address\r\n",
             Refused::Token => b"ERR 401 say AUTH and a token that is known here\r\n",
+            Refused::Plain => b"ERR 502 clients speak TLS with this host: tls_clients = \"required\"\r\n",
+            Refused::Tls => b"ERR 502 clients speak no TLS with this host: tls_clients = \"off\"\r\n",
+            Refused::BrokenTls | Refused::TlsHandshakes => b"",
         }
     }
 }
@@ -97,6 +122,6 @@ mod tests {
         }
         let counted: Vec<_> = refusals.each().collect();
         assert_eq!(counted[0], ("address", 1));
-        assert_eq!(counted[5], ("token", 6));
+        assert_eq!(counted[9], ("tls_handshakes", 10));
     }
 }

@@ -92,9 +92,11 @@ fn apply(
     running.log.clone_from(&file.log);
     running.access.clone_from(&file.access);
     running.keep_free = file.keep_free;
-    let is_other_ring = file.hosts != running.hosts || file.scheme != running.scheme;
-    if is_other_ring || file.tls != running.tls || file.http != running.http {
-        let text = "RELOAD took the settings; the hosts, the scheme, tls or [http] have changed, too, \
+    // The ring has the retired hosts and the scheme, too.
+    let is_other_ring = file.hosts != running.hosts || file.ring() != running.ring();
+    let is_other_tls = file.tls != running.tls || file.tls_clients != running.tls_clients;
+    if is_other_ring || is_other_tls || file.http != running.http {
+        let text = "RELOAD took the settings; the hosts, the scheme, tls, tls_clients or [http] have changed, too, \
                     which needs a restart of every daemon";
         daemon.reports.node(utc_seconds, Severity::Warning, text);
     } else {

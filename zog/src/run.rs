@@ -13,7 +13,7 @@ use crate::journal::{self, Found, Journal};
 use crate::reload::{self, Origin, Running};
 use crate::rt::{self, Async, Task, Timer};
 use crate::signals::Signals;
-use crate::tls::{self, Files, Hosts, Tls};
+use crate::tls::{self, Hosts, Tls};
 use crate::tokens::Tokens;
 use crate::{alarm, descriptors, failure, listener, notify, rotate, state_dir, stop};
 use flexi_logger::{LogSpecification, Logger, LoggerHandle};
@@ -22,6 +22,7 @@ use pzog::{HostIndex, Identity, Input, Node, Severity};
 use rand::TryRng;
 use rand::rngs::SysRng;
 use ringfile::{Host, RingFile};
+use ringkeys::Files;
 use rustix::fs::Mode;
 use std::cell::RefCell;
 use std::io::{self, Write};
@@ -54,22 +55,22 @@ pub(crate) fn run(args: &RunArgs) -> Result<Exit, Failed> {
     Ok(Exit::Success)
 }
 
-/// The keys of this host, where links are protected; else that they are not, where that matters.
+/// The keys of this host, where they are used. Says so where links are not protected, and that matters.
 fn protection(
     args: &RunArgs,
     origin: &Origin,
     file: &RingFile,
     me: usize,
 ) -> Result<Option<Rc<Tls>>, Failed> {
-    if file.tls == ringfile::Tls::Off {
-        if check::is_exposed(file) {
-            log::warn!("{}", check::UNPROTECTED);
-        }
+    if check::is_exposed(file) {
+        log::warn!("{}", check::UNPROTECTED);
+    }
+    if !Tls::is_wanted(file) {
         return Ok(None);
     }
-    let files = Files::of(&origin.keys(args.keys.as_deref()));
+    let files = Files::of(&origin.keys(args.ring.keys.as_deref()));
     let hosts = Hosts { names: file.hosts.iter().map(|h| h.name.clone()).collect(), me };
-    let loaded = Tls::load(files, hosts);
+    let loaded = Tls::load(files, hosts, file);
     let failed = |why| Failed::new(Exit::Config, format!("{why}; `zog keys check` shows all keys"));
     loaded.map(|tls| Some(Rc::new(tls))).map_err(failed)
 }
@@ -129,6 +130,9 @@ async fn live(
             Ok(Some(life)) => {
                 standing.begins(&life.daemon);
                 life.daemon.borrow_mut().turn(Input::Deadline);
+                if let Some(tls) = &tls {
+                    tls.certify(&mut life.daemon.borrow_mut());
+                }
                 is_ready |= life.announce(&file.hosts[me.index()].name, is_ready)?;
                 is_first = false;
                 let begun = Instant::now();
@@ -203,10 +207,11 @@ async fn begin(
 /// From the first connection on.
 fn protect(daemon: &mut Daemon, file: &RingFile, tls: &Option<Rc<Tls>>) {
     daemon.tls.clone_from(tls);
-    match tls {
-        Some(tls) => tls::warn_of_expiry(tls, daemon),
-        None if check::is_exposed(file) => daemon.tell(Severity::Warning, check::UNPROTECTED),
-        None => {}
+    if let Some(tls) = tls {
+        tls::warn_of_expiry(tls, daemon);
+    }
+    if check::is_exposed(file) {
+        daemon.tell(Severity::Warning, check::UNPROTECTED);
     }
 }
 

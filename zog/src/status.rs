@@ -1,11 +1,11 @@
 //! `zog status`: this host, and each other one as this host sees it and as it sees this one. Where the two do not agree,
 //! that is said: a link that one side holds to be up is none.
 
-use crate::ask::{Answer, Fact, Told, ask_all};
+use crate::ask::{Answer, Asker, Fact, Told, ask_all};
 use crate::check;
 use crate::cli::AskArgs;
 use crate::exit::{Exit, Failed};
-use crate::table::{seconds, table};
+use crate::table::{days, seconds, table};
 use ringfile::Host;
 use std::io::{self, Write};
 
@@ -13,7 +13,7 @@ use std::io::{self, Write};
 pub(crate) fn run(args: &AskArgs) -> Result<Exit, Failed> {
     let (origin, file) = check::load(&args.ring)?;
     let me = check::who(&args.ring, &origin, &file)?;
-    let answers = ask_all(&file, args.timeout);
+    let answers = ask_all(&file, &Asker::new(&args.ring, &origin, &file, args.timeout)?);
     let here = answers[me].as_ref().map_err(|why| {
         let Host { name, client_address, client_port, .. } = &file.hosts[me];
         let text = format!(
@@ -97,7 +97,9 @@ fn verdict(ours: Option<&Fact>, theirs: Option<&Fact>, trouble: Option<&str>) ->
 }
 
 fn link(fact: Option<&Fact>) -> String {
-    fact.map_or_else(|| "-".into(), |fact| format!("{} {}", fact.word(2), seconds(fact.number("for_s"))))
+    let Some(fact) = fact else { return "-".into() };
+    let tls = fact.value("tls").filter(|tls| *tls != "off").map(|tls| format!(", TLS {tls}"));
+    format!("{} {}{}", fact.word(2), seconds(fact.number("for_s")), tls.unwrap_or_default())
 }
 
 /// Why a host takes no messages, if it does not.
@@ -114,9 +116,10 @@ fn of_the_host(name: &str, told: &Told) -> String {
     let Some(node) = told.node() else { return name.to_owned() };
     let count = told.of_kind("count").next();
     let counted = |key| count.map_or(0, |count| count.number(key));
+    let certificate = told.certificate_left().map(|left| format!("; certificate valid for {}", days(left)));
     format!(
         "{name}: version {}, up {}, access.log {}, journal {}, {} MiB in {} segments, {} clients\n\
-         taken {}, logged {}, refused {}, given up {}; {} missing here",
+         taken {}, logged {}, refused {}, given up {}; {} missing here{}",
         node.value("version").unwrap_or("?"),
         seconds(node.number("for_s")),
         node.value("access_log").unwrap_or("?"),
@@ -129,6 +132,7 @@ fn of_the_host(name: &str, told: &Told) -> String {
         counted("refused"),
         counted("given_up"),
         told.lacks(),
+        certificate.unwrap_or_default(),
     )
 }
 

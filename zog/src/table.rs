@@ -14,6 +14,14 @@ pub(crate) fn table(rows: &[Vec<String>]) -> String {
     rows.iter().map(line).collect()
 }
 
+/// Seconds in whole days.
+pub(crate) fn days(seconds: u64) -> String {
+    match seconds / 86_400 {
+        1 => "1 day".into(),
+        days => format!("{days} days"),
+    }
+}
+
 /// Seconds as people read them: the two greatest units.
 pub(crate) fn seconds(count: u64) -> String {
     let (days, hours, minutes) = (count / 86_400, count / 3600 % 24, count / 60 % 60);

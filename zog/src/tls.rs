@@ -1,37 +1,39 @@
-//! TLS between hosts: 1.3 alone, both ends with a certificate of the ring's own CA that names them.
+//! TLS, 1.3 alone. Between hosts both ends have a certificate of the ring's own CA that names them; to clients, who have
+//! none, this host shows its own.
 //!
-//! `keys` are read from a directory (`files`) at the start and again when they change (`watch`); a connection to or from a
-//! peer has a [`Layer`] made of them. `verifier` judges the other end's certificate, `why` says what is wrong with
-//! it, and the node is told who it is before anything that it says.
+//! `keys` are read from a directory at the start and again when they change (`watch`); a connection that is to be
+//! protected has a [`Layer`] made of them. The crate `ringkeys` judges the other end's certificate and says what is wrong
+//! with it; the node is told who a peer is before anything that it says. `clients` is where clients begin TLS, or not.
 
-mod files;
-mod identity;
+mod clients;
+mod handshakes;
 mod keys;
 mod layer;
-mod verifier;
 mod watch;
-mod why;
 
-pub(crate) use files::{Files, certificates, private_text};
-pub(crate) use identity::{Identity, validity};
+pub(crate) use clients::meet;
+pub(crate) use handshakes::Handshakes;
 pub(crate) use keys::{Chain, Hosts, Keys, is_signed_by};
 pub(crate) use layer::{Layer, News};
 pub(crate) use watch::{warn_of_expiry, watch};
-pub(crate) use why::date;
 
 use crate::connection::{Connection, Kind};
 use crate::daemon::Daemon;
-use pzog::{ConnId, Input};
-use rustls::pki_types::ServerName;
-use rustls::{ClientConnection, ServerConnection};
+use pzog::{ConnId, HostIndex, Input};
+use ringfile::{RingFile, TlsClients};
+use ringkeys::Files;
+use rustls::ServerConnection;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
-/// What the daemon's links are protected with. It outlives a life of the daemon.
+/// What the daemon's connections are protected with. It outlives a life of the daemon.
 pub(crate) struct Tls {
     files: Files,
     hosts: Hosts,
     names: Rc<[String]>,
+    links: ringfile::Tls,
+    /// Whether clients speak it.
+    pub(crate) clients: TlsClients,
     keys: RefCell<Keys>,
     /// What the files were like when they were read last, well or not.
     seen: RefCell<State>,
@@ -43,55 +45,67 @@ pub(crate) struct Tls {
 type State = Vec<Option<(u64, i64, i64, u64)>>;
 
 impl Tls {
+    /// Whether a ring has any use for keys.
+    pub(crate) fn is_wanted(file: &RingFile) -> bool {
+        file.tls == ringfile::Tls::Required || file.tls_clients != TlsClients::Off
+    }
+
     /// Reads the keys for the first time.
-    pub(crate) fn load(files: Files, hosts: Hosts) -> Result<Tls, String> {
+    pub(crate) fn load(files: Files, hosts: Hosts, file: &RingFile) -> Result<Tls, String> {
         let seen = RefCell::new(files.state(hosts.my_name()));
         let keys = RefCell::new(Keys::load(&files, &hosts)?);
         let names = hosts.names.clone().into();
-        Ok(Tls { files, hosts, names, keys, seen, warned: Cell::default() })
+        let (links, clients) = (file.tls, file.tls_clients);
+        Ok(Tls { files, hosts, names, links, clients, keys, seen, warned: Cell::default() })
     }
 
     /// When this host's own certificate expires, in seconds of Unix time.
     pub(crate) fn expires_at(&self) -> u64 {
-        self.keys.borrow().expires_at
+        self.keys.borrow().certificate.expires
+    }
+
+    /// Tells the node what this host proves its name with.
+    pub(crate) fn certify(&self, daemon: &mut Daemon) {
+        let certificate = self.keys.borrow().certificate;
+        daemon.turn(Input::Certified { certificate });
     }
 
     /// The layer of a new connection to or from a peer.
-    fn layer(&self, kind: Kind) -> Result<Option<Layer>, rustls::Error> {
+    fn of_peer(&self, dialled: Option<HostIndex>) -> Result<Layer, rustls::Error> {
         let keys = self.keys.borrow();
-        let tls = match kind {
-            Kind::Client => return Ok(None),
-            Kind::Peer(None) => ServerConnection::new(keys.accept.clone())?.into(),
-            Kind::Peer(Some(host)) => {
-                // No host is found by this name: the certificate's has a form of its own.
-                let name =
-                    ServerName::try_from("host.zog").map_err(|_| rustls::Error::UnsupportedNameType)?;
-                ClientConnection::new(keys.dial[host.index()].clone(), name)?.into()
-            }
+        let tls = match dialled {
+            None => ServerConnection::new(keys.accept.clone())?.into(),
+            Some(host) => ringkeys::dial(keys.dial[host.index()].clone())?.into(),
         };
-        Ok(Some(Layer::new(tls, self.names.clone())))
+        Ok(Layer::of_peer(tls, self.names.clone()))
     }
 
-    /// Protects a new connection, if it is one to or from a peer.
+    /// The layer of a client that begins TLS.
+    fn of_client(&self) -> Result<Layer, rustls::Error> {
+        let accept = self.keys.borrow().accept_clients.clone();
+        Ok(Layer::of_client(ServerConnection::new(accept)?.into()))
+    }
+
+    /// Protects a new connection, if it is a link's. What a client wants is known when it has spoken: [`meet`].
     ///
     /// # Errors
     /// What makes that impossible, such as a system without random numbers.
     pub(crate) fn protect(&self, connection: &mut Connection) -> Result<(), String> {
-        match self.layer(connection.kind) {
-            Ok(None) => Ok(()),
-            Ok(Some(layer)) => {
-                connection.protect(layer);
-                Ok(())
-            }
-            Err(e) => Err(format!("TLS cannot be begun: {e}")),
-        }
+        let (ringfile::Tls::Required, Kind::Peer(dialled)) = (self.links, connection.kind) else {
+            return Ok(());
+        };
+        let layer = self.of_peer(dialled).map_err(|e| format!("TLS cannot be begun: {e}"))?;
+        connection.protect(layer);
+        Ok(())
     }
 }
 
-/// Tells the node who is at the other end.
+/// Tells those whom it concerns who is at the other end.
 pub(crate) fn tell(daemon: &mut Daemon, conn: ConnId, news: &News) {
-    daemon.turn(match news {
-        News::Proved(host) => Input::PeerProved { conn, host: *host },
-        News::Unproved(why) => Input::PeerUnproved { conn, why },
-    });
+    match news {
+        News::Proved(host) => daemon.turn(Input::PeerProved { conn, host: *host }),
+        News::Unproved(why) => daemon.turn(Input::PeerUnproved { conn, why }),
+        News::Client => daemon.door.handshakes.ended(conn),
+        News::Broken(why) => clients::broken(daemon, conn, why),
+    }
 }

@@ -1,6 +1,5 @@
 //! Tokens: what a client must know before it may say anything else, where ring.toml names a file of them.
 
-use crate::connection::Kind;
 use crate::daemon::Daemon;
 use crate::door;
 use crate::refusals::Refused;
@@ -18,9 +17,6 @@ const FILE_MAX: u64 = 1 << 20;
 
 /// Bytes of a token.
 const TOKEN_MAX: usize = 128;
-
-/// A token that is not known costs its address as much as so many lines that are refused: nobody tries many.
-const COST: u64 = 100;
 
 /// The tokens that are known here.
 pub(crate) struct Tokens {
@@ -126,20 +122,11 @@ pub(crate) fn check(daemon: &mut Daemon, conn: ConnId, bytes: &[u8]) -> Option<u
             Some(begin)
         }
         FirstLine::Wrong => {
-            refuse(daemon, conn);
+            door::dismiss(daemon, conn, Refused::Token, None);
+            door::charge(daemon, conn, door::STRANGER, b"");
             None
         }
     }
-}
-
-fn refuse(daemon: &mut Daemon, conn: ConnId) {
-    let Some(connection) = daemon.connections.get_mut(conn) else { return };
-    connection.tail.clear();
-    connection.send(&mut [IoSlice::new(Refused::Token.answer())]);
-    connection.close();
-    let address = connection.address;
-    door::charge(daemon, conn, COST, b"");
-    door::tell(daemon, Refused::Token, Kind::Client, address);
 }
 
 #[cfg(test)]

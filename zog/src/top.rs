@@ -1,6 +1,6 @@
 //! `zog top`: what goes on in the ring, a line for each host, anew each second.
 
-use crate::ask::{Answer, Fact, Told, ask_all};
+use crate::ask::{Answer, Asker, Fact, Told, ask_all};
 use crate::check;
 use crate::cli::TopArgs;
 use crate::exit::{Exit, Failed};
@@ -8,7 +8,7 @@ use crate::status::print;
 use crate::table::table;
 use ringfile::{Host, RingFile};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::termios::{LocalModes, OptionalActions, Termios, isatty, tcgetattr, tcsetattr};
+use rustix::termios::{LocalModes, OptionalActions, Termios, isatty, tcgetattr, tcgetwinsize, tcsetattr};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use std::io::{self, Read};
 use std::sync::Arc;
@@ -18,18 +18,22 @@ use std::time::{Duration, Instant};
 /// From one look to the next.
 const EVERY: Duration = Duration::from_secs(1);
 
-/// Home, and nothing behind what is written from there.
-const BEGIN: &str = "\x1b[H";
-const END_OF_LINE: &str = "\x1b[K\n";
+/// Home; a line of which nothing is left; nothing from here on.
+const HOME: &str = "\x1b[H";
+const EMPTY_LINE: &str = "\x1b[K";
 const END: &str = "\x1b[J";
+
+/// What stands below.
+const HINT: &str = "q ends it";
 
 /// Looks until `q` or a signal; once where nobody watches.
 pub(crate) fn run(args: &TopArgs) -> Result<Exit, Failed> {
-    let (_, file) = check::load(&args.ring)?;
-    let mut before = Look::at(&file, args.timeout);
+    let (origin, file) = check::load(&args.ring)?;
+    let asker = Asker::new(&args.ring, &origin, &file, args.timeout)?;
+    let mut before = Look::at(&file, &asker);
     if args.once || !isatty(io::stdout()) {
         wait(before.at + EVERY, None, &AtomicBool::new(false));
-        print(&Look::at(&file, args.timeout).since(&before, &file))?;
+        print(&Look::at(&file, &asker).since(&before, &file))?;
         return Ok(Exit::Success);
     }
     let is_over = Arc::new(AtomicBool::new(false));
@@ -40,12 +44,28 @@ pub(crate) fn run(args: &TopArgs) -> Result<Exit, Failed> {
     let keys = Keys::listen();
     print("\x1b[2J")?;
     while wait(before.at + EVERY, keys.as_ref(), &is_over) {
-        let look = Look::at(&file, args.timeout);
-        let text = look.since(&before, &file) + "\nq ends it\n";
-        print(&format!("{BEGIN}{}{END}", text.replace('\n', END_OF_LINE)))?;
+        let look = Look::at(&file, &asker);
+        print(&frame(&look.since(&before, &file), size()))?;
         before = look;
     }
+    print("\n")?;
     Ok(Exit::Success)
+}
+
+/// The columns and rows of the terminal; without bounds where it does not tell.
+fn size() -> (usize, usize) {
+    let bound = |told: u16| if told == 0 { usize::MAX } else { usize::from(told) };
+    tcgetwinsize(io::stdout())
+        .map_or((usize::MAX, usize::MAX), |size| (bound(size.ws_col), bound(size.ws_row)))
+}
+
+/// As much of a text as there is room for, drawn over what was there. No line reaches beyond the last column, and none
+/// is ended in the last row: either would move all that stands above.
+fn frame(text: &str, (columns, rows): (usize, usize)) -> String {
+    let lines = text.lines().chain([""]).take(rows - 1).chain([HINT]);
+    let cut = |line: &str| line.chars().take(columns).collect::<String>();
+    let drawn: Vec<String> = lines.map(|line| format!("{EMPTY_LINE}{}", cut(line))).collect();
+    format!("{HOME}{}{END}", drawn.join("\n"))
 }
 
 /// Keys as they are hit, not at the end of a line; the terminal is as before at the end.
@@ -99,9 +119,9 @@ struct Look {
 }
 
 impl Look {
-    fn at(file: &RingFile, timeout: Duration) -> Look {
+    fn at(file: &RingFile, asker: &Asker) -> Look {
         let at = Instant::now();
-        Look { at, answers: ask_all(file, timeout) }
+        Look { at, answers: ask_all(file, asker) }
     }
 
     /// What has happened since an earlier look.
@@ -201,6 +221,18 @@ fn sync_p99(now: &Told, before: Option<&Told>) -> String {
 mod tests {
     use super::*;
     use std::path::Path;
+
+    #[test]
+    fn a_frame_is_as_large_as_the_terminal_and_the_hint_stays() {
+        let text = "host  in/s\nA     é7\nB     8\n";
+        let all = frame(text, (usize::MAX, usize::MAX));
+        assert_eq!(
+            all,
+            "\x1b[H\x1b[Khost  in/s\n\x1b[KA     é7\n\x1b[KB     8\n\x1b[K\n\x1b[Kq ends it\x1b[J"
+        );
+        assert_eq!(frame(text, (7, 3)), "\x1b[H\x1b[Khost  i\n\x1b[KA     é\n\x1b[Kq ends \x1b[J");
+        assert_eq!(frame(text, (1, 1)), "\x1b[H\x1b[Kq\x1b[J");
+    }
 
     #[test]
     fn rates_are_those_between_two_looks_of_one_life() {

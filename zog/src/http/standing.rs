@@ -56,6 +56,8 @@ pub(crate) struct Life {
     pub(crate) view: View,
     /// Clients are read now.
     pub(crate) reads_clients: bool,
+    /// `journal.keep_free` forbids another segment.
+    pub(crate) is_below_floor: bool,
     /// Bytes of access.log that wait for room on the disk.
     pub(crate) held_bytes: u64,
     /// Connections that were not let in, by reason.
@@ -118,14 +120,18 @@ impl Standing {
     }
 
     fn reasons(&self, life: Option<&Life>) -> Vec<(&'static str, &'static str)> {
-        let Some(Life { view, held_bytes, .. }) = life else {
+        let Some(Life { view, is_below_floor, held_bytes, .. }) = life else {
             return vec![match self.has_failed.get() {
                 true => ("journal_failed", "the journal or access.log has failed; it is begun again"),
                 false => ("recovering", "the journal is being read"),
             }];
         };
         let all = [
-            (view.is_full, ("journal_full", "the disk has no room for the journal")),
+            (
+                view.is_full && *is_below_floor,
+                ("keep_free", "the disk has fewer free bytes than journal.keep_free"),
+            ),
+            (view.is_full && !is_below_floor, ("journal_full", "the disk has no room for the journal")),
             (*held_bytes > 0, ("access_log_halted", "access.log cannot be written")),
             (view.is_stopping, ("stopping", "the daemon ends")),
         ];

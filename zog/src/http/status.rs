@@ -30,6 +30,7 @@ struct Host {
     incarnation: String,
     for_s: u64,
     ring: Ring,
+    certificate: Option<Certificate>,
     journal: Journal,
     clients: u32,
     reads_clients: bool,
@@ -54,6 +55,13 @@ struct Journal {
 }
 
 #[derive(Serialize)]
+struct Certificate {
+    expires_s: u64,
+    ca: String,
+    ca_expires_s: u64,
+}
+
+#[derive(Serialize)]
 struct Counted {
     taken: u64,
     logged: u64,
@@ -73,6 +81,7 @@ struct Peer {
     for_s: u64,
     incarnation: Option<String>,
     agrees: Option<bool>,
+    tls: Option<&'static str>,
     rtt_us: Option<u64>,
     missing: u64,
     repeats: u64,
@@ -123,6 +132,7 @@ fn host(life: &Life) -> Host {
             scheme: view.scheme.word(),
             digest: format!("{:016x}", view.digest),
         },
+        certificate: view.certificate.map(certificate),
         journal: Journal { full: view.is_full, bytes: view.journal_bytes, segments: view.segments },
         clients: view.clients,
         reads_clients: life.reads_clients,
@@ -131,6 +141,11 @@ fn host(life: &Life) -> Host {
         streams: view.streams[..shown].iter().map(|stream| self::stream(view, stream)).collect(),
         streams_left_out: view.streams.len() - shown,
     }
+}
+
+fn certificate(certificate: pzog::view::Certificate) -> Certificate {
+    let pzog::view::Certificate { expires, ca, ca_expires } = certificate;
+    Certificate { expires_s: expires, ca: format!("{ca:016x}"), ca_expires_s: ca_expires }
 }
 
 fn counted(view: &View) -> Counted {
@@ -156,6 +171,7 @@ fn peer(view: &View, peer: &PeerView) -> Peer {
         for_s: peer.lasting.as_secs(),
         incarnation: peer.linked.map(|(incarnation, _)| format!("{incarnation:016x}")),
         agrees: peer.linked.map(|(_, agrees)| agrees),
+        tls: peer.is_protected.map(|is_protected| if is_protected { "1.3" } else { "off" }),
         rtt_us: peer.round_trip.map(|time| time.as_micros() as u64),
         missing: view.marks_of(peer.host).map(|(_, mark)| mark.missing).sum(),
         repeats: peer.repeats,

@@ -1,7 +1,7 @@
 //! The ring's CA: made, changed for another one, and read to sign with.
 
 use super::{BACKDATED, PRIVATE, PUBLIC, now, write};
-use crate::tls::{Chain, Files, Identity, certificates, date, is_signed_by, private_text, validity};
+use crate::tls::{Chain, is_signed_by};
 use pzog::ring::is_name;
 use rand::TryRng as _;
 use rand::rngs::SysRng;
@@ -10,6 +10,7 @@ use rcgen::{
     date_time_ymd,
 };
 use ringfile::RingFile;
+use ringkeys::{Files, Identity, certificates, date, private_text, validity};
 use rustls::pki_types::CertificateDer;
 use std::fs::{self, DirBuilder};
 use std::io;

@@ -2,8 +2,9 @@
 
 use super::{now, say};
 use crate::exit::{Exit, Failed};
-use crate::tls::{Chain, Files, Hosts, Keys, certificates, date, private_text, validity};
+use crate::tls::{Chain, Hosts, Keys};
 use ringfile::RingFile;
+use ringkeys::{Files, certificates, date, private_text, validity};
 use std::fmt::Write as _;
 use std::fs;
 
@@ -76,7 +77,7 @@ fn of_host(files: &Files, hosts: &Hosts) -> State {
         return State::Absent;
     }
     let until = if has_key {
-        Keys::load(files, hosts).map(|keys| keys.expires_at)
+        Keys::load(files, hosts).map(|keys| keys.certificate.expires)
     } else {
         Chain::load(files, name).map(|chain| chain.validity.1)
     };

@@ -2,9 +2,9 @@
 
 use super::authority::{self, Authority};
 use super::{PRIVATE, PUBLIC, write};
-use crate::tls::{Files, Identity};
 use rcgen::{CertificateParams, ExtendedKeyUsagePurpose, KeyPair, KeyUsagePurpose};
 use ringfile::RingFile;
+use ringkeys::{Files, Identity};
 use std::fmt::Write as _;
 
 /// Makes a key and a certificate for each of these hosts, and tells which.

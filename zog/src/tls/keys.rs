@@ -1,12 +1,13 @@
 //! The keys of this host as they were read last, ready to be used.
 
-use super::files::{self, Files};
-use super::identity::{Identity, validity};
-use super::verifier::Verifier;
+use pzog::digest::fnv1a;
+use pzog::view::Certificate;
+use ringkeys::{Files, Identity, Verifier, certificates, private_key, provider, store, validity};
 use rustls::client::{Resumption, verify_server_cert_signed_by_trust_anchor};
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
-use rustls::server::{NoServerSessionStorage, ParsedCertificate};
+use rustls::server::danger::ClientCertVerifier;
+use rustls::server::{NoClientAuth, NoServerSessionStorage, ParsedCertificate};
 use rustls::version::TLS13;
 use rustls::{CertificateError, ClientConfig, RootCertStore, ServerConfig};
 use std::sync::Arc;
@@ -31,12 +32,12 @@ impl Hosts {
 pub(crate) struct Keys {
     /// For whoever dials us.
     pub(crate) accept: Arc<ServerConfig>,
+    /// For clients, of whom no certificate is wanted.
+    pub(crate) accept_clients: Arc<ServerConfig>,
     /// For each host that we dial, by its place in the ring: it must be that host.
     pub(crate) dial: Vec<Arc<ClientConfig>>,
-    /// When this host's own certificate expires, in seconds of Unix time.
-    pub(crate) expires_at: u64,
-    /// When the CA that signed it expires.
-    pub(crate) ca_expires_at: u64,
+    /// When this host's own certificate and its CA expire, and which CA that is.
+    pub(crate) certificate: Certificate,
 }
 
 /// A host's certificate, with those between it and a CA, and the CAs of the ring.
@@ -46,7 +47,8 @@ pub(crate) struct Chain {
     pub(crate) cas: Arc<RootCertStore>,
     /// From when until when the certificate is valid, in seconds of Unix time.
     pub(crate) validity: (u64, u64),
-    /// Until when the CA that signed it is.
+    /// The digest of the CA that signed it, and until when that is valid.
+    pub(crate) ca: u64,
     pub(crate) ca_expires_at: u64,
 }
 
@@ -54,8 +56,8 @@ impl Chain {
     /// Reads a host's certificate and the CAs; says what is wrong with them, but not that they have expired.
     pub(crate) fn load(files: &Files, host: &str) -> Result<Chain, String> {
         let ca_file = files.cas();
-        let (cas, path) = (files::certificates(&ca_file)?, files.certificate(host));
-        let certificates = files::certificates(&path)?;
+        let (cas, path) = (certificates(&ca_file)?, files.certificate(host));
+        let certificates = certificates(&path)?;
         let wrong = |why: String| format!("{}: {why}", path.display());
         let identity = Identity::of(&certificates[0]).map_err(wrong)?;
         if identity.host != host {
@@ -73,17 +75,10 @@ impl Chain {
             cas: Arc::new(store(&cas).map_err(ca_wrong)?),
             certificates,
             validity,
+            ca: fnv1a(issuer.iter().copied()),
             ca_expires_at,
         })
     }
-}
-
-fn store(cas: &[CertificateDer<'static>]) -> Result<RootCertStore, String> {
-    let mut store = RootCertStore::empty();
-    for ca in cas {
-        store.add(ca.clone()).map_err(|e| format!("a CA in it cannot be used: {e}"))?;
-    }
-    Ok(store)
 }
 
 /// Whether this CA has signed the first of the certificates: looked at as of the last moment at which that is valid.
@@ -102,36 +97,37 @@ pub(crate) fn is_signed_by(certificates: &[CertificateDer<'static>], ca: &Certif
     verified.is_ok()
 }
 
-fn provider() -> Arc<CryptoProvider> {
-    Arc::new(rustls::crypto::ring::default_provider())
-}
-
 impl Keys {
     /// Reads the keys of this host; says what is wrong with them, but not that they have expired.
     pub(crate) fn load(files: &Files, hosts: &Hosts) -> Result<Keys, String> {
         let chain = Chain::load(files, hosts.my_name())?;
         let path = files.key(hosts.my_name());
-        let key = files::private_key(&path)?;
+        let key = private_key(&path)?;
         let provider = provider();
         let verifier = |hosts: Vec<String>| Verifier::new(&provider, &chain.cas, &chain.identity.ring, hosts);
         let unusable = |e: rustls::Error| format!("{}: {}", path.display(), unusable(&e));
         let others = hosts.names.iter().filter(|name| *name != hosts.my_name()).cloned().collect();
-        let accept = accept(&provider, verifier(others)?, &chain, key.clone_key()).map_err(unusable)?;
+        let accept =
+            |judge| accept(&provider, judge, &chain, key.clone_key()).map(Arc::new).map_err(unusable);
         let dial = |name: &String| {
             let verifier = verifier(vec![name.clone()])?;
             dial(&provider, verifier, &chain, key.clone_key()).map(Arc::new).map_err(unusable)
         };
         Ok(Keys {
-            accept: Arc::new(accept),
+            accept: accept(verifier(others)?)?,
+            accept_clients: accept(Arc::new(NoClientAuth))?,
             dial: hosts.names.iter().map(dial).collect::<Result<_, _>>()?,
-            expires_at: chain.validity.1,
-            ca_expires_at: chain.ca_expires_at,
+            certificate: Certificate {
+                expires: chain.validity.1,
+                ca: chain.ca,
+                ca_expires: chain.ca_expires_at,
+            },
         })
     }
 
     /// When the own certificate and its CA expire.
     pub(crate) fn ends(&self) -> [u64; 2] {
-        [self.expires_at, self.ca_expires_at]
+        [self.certificate.expires, self.certificate.ca_expires]
     }
 }
 
@@ -148,13 +144,13 @@ fn unusable(e: &rustls::Error) -> String {
 /// How connections are accepted. Nothing is remembered of them, so that each proves itself anew.
 fn accept(
     provider: &Arc<CryptoProvider>,
-    verifier: Arc<Verifier>,
+    judge: Arc<dyn ClientCertVerifier>,
     chain: &Chain,
     key: PrivateKeyDer<'static>,
 ) -> Result<ServerConfig, rustls::Error> {
     let mut config = ServerConfig::builder_with_provider(provider.clone())
         .with_protocol_versions(&[&TLS13])?
-        .with_client_cert_verifier(verifier)
+        .with_client_cert_verifier(judge)
         .with_single_cert(chain.certificates.clone(), key)?;
     config.session_storage = Arc::new(NoServerSessionStorage {});
     config.send_tls13_tickets = 0;

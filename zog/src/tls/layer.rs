@@ -4,11 +4,10 @@
 //! what is decrypted is never longer than what came, but for what one record left behind. So nothing is kept here
 //! but that one record, and no buffer is needed.
 
-use super::identity::Identity;
-use super::why;
 use crate::rt::Async;
 use pzog::HostIndex;
-use rustls::Connection;
+use ringkeys::{Identity, is_plain, words};
+use rustls::{Connection, Error};
 use std::io::{self, ErrorKind, IoSlice, Read as _, Write as _};
 use std::net::TcpStream;
 use std::rc::Rc;
@@ -23,13 +22,17 @@ pub(crate) enum News {
     Proved(HostIndex),
     /// It has proved nothing, or has broken the rules: why.
     Unproved(String),
+    /// It is a client, which need not prove anything, and can be spoken with.
+    Client,
+    /// It is a client, and has broken the rules: how.
+    Broken(String),
 }
 
 /// The layer of one connection.
 pub(crate) struct Layer {
     tls: Connection,
-    /// The hosts of the ring by their place.
-    hosts: Rc<[String]>,
+    /// The hosts of the ring by their place: it must be one of them. None of a client.
+    hosts: Option<Rc<[String]>>,
     /// Whether the other end has proved who it is, or failed to.
     is_settled: bool,
     news: Option<News>,
@@ -38,8 +41,19 @@ pub(crate) struct Layer {
 }
 
 impl Layer {
-    pub(crate) fn new(mut tls: Connection, hosts: Rc<[String]>) -> Layer {
-        // The node counts what waits for a peer, and sends nothing more to one that takes nothing.
+    /// Of a link.
+    pub(crate) fn of_peer(tls: Connection, hosts: Rc<[String]>) -> Layer {
+        Layer::new(tls, Some(hosts))
+    }
+
+    /// Of a client.
+    pub(crate) fn of_client(tls: Connection) -> Layer {
+        Layer::new(tls, None)
+    }
+
+    fn new(mut tls: Connection, hosts: Option<Rc<[String]>>) -> Layer {
+        // The node counts what waits for a peer, and sends nothing more to one that takes nothing; a client whose answers
+        // wait is not read.
         tls.set_buffer_limit(None);
         Layer { tls, hosts, is_settled: false, news: None, has_more: false }
     }
@@ -79,7 +93,7 @@ impl Layer {
     }
 
     /// Takes in what came, and gives what it holds.
-    fn decrypt(&mut self, mut came: &[u8], to: &mut [u8], out: &mut Vec<u8>) -> io::Result<usize> {
+    pub(crate) fn decrypt(&mut self, mut came: &[u8], to: &mut [u8], out: &mut Vec<u8>) -> io::Result<usize> {
         let mut filled = 0;
         while !came.is_empty() && !self.has_more {
             self.tls.read_tls(&mut came)?;
@@ -108,9 +122,10 @@ impl Layer {
             return;
         }
         self.is_settled = true;
+        let Some(hosts) = &self.hosts else { return self.news = Some(News::Client) };
         let certificate = self.tls.peer_certificates().and_then(<[_]>::first);
         let host = certificate.and_then(|c| Identity::of(c).ok()).map(|identity| identity.host);
-        let place = host.and_then(|host| self.hosts.iter().position(|name| *name == host));
+        let place = host.and_then(|host| hosts.iter().position(|name| *name == host));
         self.news = Some(match place {
             Some(place) => News::Proved(HostIndex(place as u8)),
             None => News::Unproved("it shows no certificate".into()),
@@ -118,15 +133,24 @@ impl Layer {
     }
 
     /// The other end is told no more than TLS has for it; one that speaks no TLS is told so in its own way.
-    fn refuse(&mut self, e: &rustls::Error, out: &mut Vec<u8>) {
+    fn refuse(&mut self, e: &Error, out: &mut Vec<u8>) {
         let is_dialled = matches!(self.tls, Connection::Client(_));
-        if !why::is_plain(e) {
+        if !is_plain(e) {
             self.put(out);
         } else if !is_dialled && !self.is_settled {
             out.extend_from_slice(SPEAK_TLS);
         }
         self.is_settled = true;
-        self.news = Some(News::Unproved(why::words(e)));
+        self.news = Some(match (&self.hosts, e) {
+            (None, _) => News::Broken(words(e)),
+            (Some(_), Error::AlertReceived(_)) => {
+                News::Unproved(format!("{}: its error.log says why", words(e)))
+            }
+            (Some(_), e) if is_plain(e) => {
+                News::Unproved(format!("{}: is tls = \"required\" in its ring.toml, too?", words(e)))
+            }
+            (Some(_), _) => News::Unproved(words(e)),
+        });
     }
 
     /// Encrypts these bytes to the end of `out`; before the handshake is over they wait here.
@@ -156,17 +180,21 @@ impl Layer {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Files, Hosts, Tls};
+    use super::super::{Hosts, Tls};
     use super::*;
-    use crate::connection::Kind;
     use crate::keys;
     use crate::rt;
     use futures_lite::future;
+    use ringfile::RingFile;
+    use ringkeys::Files;
     use std::future::poll_fn;
     use std::net::TcpListener;
+    use std::path::Path;
 
     fn tls(files: &Files, me: usize) -> Tls {
-        Tls::load(files.clone(), Hosts { names: vec!["A".into(), "B".into()], me }).unwrap()
+        let file =
+            RingFile::parse("[[host]]\nname = \"A\"\naddress = \"a\"\n", Path::new("ring.toml")).unwrap();
+        Tls::load(files.clone(), Hosts { names: vec!["A".into(), "B".into()], me }, &file).unwrap()
     }
 
     /// A's layer, which dials, and B's.
@@ -174,8 +202,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let files = Files::of(&dir.path().join("keys"));
         keys::make_all(&files, &["A", "B"]);
-        let layer = |me, kind| tls(&files, me).layer(kind).unwrap().unwrap();
-        [layer(0, Kind::Peer(Some(HostIndex(1)))), layer(1, Kind::Peer(None))]
+        let layer = |me, dialled| tls(&files, me).of_peer(dialled).unwrap();
+        [layer(0, Some(HostIndex(1))), layer(1, None)]
     }
 
     fn sockets() -> [Async<TcpStream>; 2] {

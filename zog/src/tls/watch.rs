@@ -1,10 +1,11 @@
 //! Keys that change while the daemon runs, and keys that are about to expire.
 
+use super::Tls;
 use super::keys::Keys;
-use super::{Tls, date};
 use crate::daemon::{Daemon, Shared};
 use crate::rt::Timer;
 use pzog::Severity;
+use ringkeys::date;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -44,6 +45,7 @@ impl Tls {
                 let until = date(self.expires_at());
                 let text = format!("KEYS read again, valid until {until}; links that are up stay");
                 daemon.tell(Severity::Info, text);
+                self.certify(daemon);
                 warn_of_expiry(self, daemon);
             }
             Err(why) => {

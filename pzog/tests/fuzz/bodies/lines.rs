@@ -17,6 +17,8 @@ struct Outcome {
     answers: String,
     refused: Vec<String>,
     streams: String,
+    /// How many sums differed from what was taken.
+    diverged: u64,
     closed: bool,
 }
 
@@ -29,6 +31,7 @@ impl Outcome {
             answers: shown(&driver.answers),
             refused: driver.refused.iter().map(|report| shown(report)).collect(),
             streams: format!("{:?}", driver.node.streams_status().collect::<Vec<_>>()),
+            diverged: driver.node.counters().diverged,
             closed: driver.closed.contains(&CONN),
         }
     }

@@ -12,42 +12,44 @@ const BYTES_MAX: u64 = 1 << 20;
 
 /// Where the keys of a host are. `ca.key` is there only where keys are issued.
 #[derive(Clone, Debug)]
-pub(crate) struct Files {
+pub struct Files {
     dir: PathBuf,
 }
 
 impl Files {
-    pub(crate) fn of(dir: &Path) -> Files {
+    /// Those of this directory.
+    #[must_use]
+    pub fn of(dir: &Path) -> Files {
         Files { dir: dir.to_owned() }
     }
 
     /// The directory.
-    pub(crate) fn dir(&self) -> &Path {
+    pub fn dir(&self) -> &Path {
         &self.dir
     }
 
     /// The CAs of the ring: one, or while it is changed the old and the new one.
-    pub(crate) fn cas(&self) -> PathBuf {
+    pub fn cas(&self) -> PathBuf {
         self.dir.join("ca.pem")
     }
 
     /// The key of the CA.
-    pub(crate) fn ca_key(&self) -> PathBuf {
+    pub fn ca_key(&self) -> PathBuf {
         self.dir.join("ca.key")
     }
 
     /// The certificate of a host.
-    pub(crate) fn certificate(&self, host: &str) -> PathBuf {
+    pub fn certificate(&self, host: &str) -> PathBuf {
         self.dir.join(format!("{host}.pem"))
     }
 
     /// The key of a host.
-    pub(crate) fn key(&self, host: &str) -> PathBuf {
+    pub fn key(&self, host: &str) -> PathBuf {
         self.dir.join(format!("{host}.key"))
     }
 
     /// What tells that a file is another one than before: of all that a host's daemon reads.
-    pub(crate) fn state(&self, host: &str) -> Vec<Option<(u64, i64, i64, u64)>> {
+    pub fn state(&self, host: &str) -> Vec<Option<(u64, i64, i64, u64)>> {
         let state = |path: PathBuf| {
             let about = fs::metadata(path).ok()?;
             Some((about.ino(), about.mtime(), about.mtime_nsec(), about.len()))
@@ -57,7 +59,7 @@ impl Files {
 }
 
 /// The certificates in a file, at least one.
-pub(crate) fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
+pub fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
     let (text, _) = read(path)?;
     let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&text).collect();
     match found {
@@ -68,14 +70,14 @@ pub(crate) fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, 
 }
 
 /// A private key, in a file that nobody else may read.
-pub(crate) fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, String> {
+pub fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, String> {
     let text = private_text(path)?;
     PrivateKeyDer::from_pem_slice(&text)
         .map_err(|e| format!("{} is no file of a private key (PEM): {e}", path.display()))
 }
 
 /// The text of a file that nobody else may read.
-pub(crate) fn private_text(path: &Path) -> Result<Vec<u8>, String> {
+pub fn private_text(path: &Path) -> Result<Vec<u8>, String> {
     let (text, mode) = read(path)?;
     if mode & 0o077 != 0 {
         let (path, mode) = (path.display(), mode & 0o777);

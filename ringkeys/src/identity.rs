@@ -10,16 +10,16 @@ const SCHEME: &str = "zog://";
 
 /// A host of a ring, by names that stay when the order of the ring changes.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) struct Identity {
+pub struct Identity {
     /// The ring's id, drawn when its first CA was made.
-    pub(crate) ring: String,
+    pub ring: String,
     /// The host's name in ring.toml; empty in a CA.
-    pub(crate) host: String,
+    pub host: String,
 }
 
 impl Identity {
     /// What a certificate says.
-    pub(crate) fn of(certificate: &CertificateDer<'_>) -> Result<Identity, String> {
+    pub fn of(certificate: &CertificateDer<'_>) -> Result<Identity, String> {
         let parsed = parse(certificate)?;
         let mut found = parsed.valid_uri_names().filter_map(Identity::parse);
         match (found.next(), found.next()) {
@@ -50,7 +50,7 @@ fn parse<'a>(certificate: &'a CertificateDer<'_>) -> Result<EndEntityCert<'a>, S
 ///
 /// Asked of whoever judges it: at the beginning of time it is not valid yet, at the end of time no longer, and the
 /// refusals say since when and until when. Nothing is looked at before that.
-pub(crate) fn validity(certificate: &CertificateDer<'_>) -> Result<(u64, u64), String> {
+pub fn validity(certificate: &CertificateDer<'_>) -> Result<(u64, u64), String> {
     let parsed = parse(certificate)?;
     let refusal_at = |time: u64| {
         let at = UnixTime::since_unix_epoch(Duration::from_secs(time));

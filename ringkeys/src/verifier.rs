@@ -1,6 +1,6 @@
 //! Whether a certificate is one of this ring: signed by one of its CAs, valid now, and for whom.
 
-use super::identity::Identity;
+use crate::identity::Identity;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::verify_server_cert_signed_by_trust_anchor;
 use rustls::crypto::{CryptoProvider, verify_tls13_signature};
@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 /// Judges whoever is at the other end of a connection.
 #[derive(Debug)]
-pub(crate) struct Verifier {
+pub struct Verifier {
     provider: Arc<CryptoProvider>,
     cas: Arc<RootCertStore>,
     /// The chain of who dials us.
@@ -40,7 +40,7 @@ impl std::error::Error for Misnamed {}
 
 impl Verifier {
     /// Takes these hosts of this ring for what they are.
-    pub(crate) fn new(
+    pub fn new(
         provider: &Arc<CryptoProvider>,
         cas: &Arc<RootCertStore>,
         ring: &str,
