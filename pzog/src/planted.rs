@@ -70,12 +70,12 @@ pub enum Bug {
     YouthForgotten,
     /// Sums are told to hosts that do not know them.
     NewLineToOld,
-    /// Own messages leave before they are in the journal.
-    SentBeforeJournal,
     /// What others say is taken from whoever says it.
     TakenFromAnybody,
     /// Sums are told and not compared.
     SumsNotCompared,
+    /// Own messages leave before they are in the journal.
+    SentBeforeJournal,
 }
 
 impl Bug {
@@ -113,9 +113,9 @@ impl Bug {
         Bug::LogNotCut,
         Bug::YouthForgotten,
         Bug::NewLineToOld,
-        Bug::SentBeforeJournal,
         Bug::TakenFromAnybody,
         Bug::SumsNotCompared,
+        Bug::SentBeforeJournal,
     ];
 }
 

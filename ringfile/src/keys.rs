@@ -34,7 +34,7 @@ pub(crate) fn ring_file(text: &str) -> Result<RingFile, Vec<Fault>> {
     let schemes = [Scheme::Receiver, Scheme::Origin].map(|s| (s.word(), s));
     top.set("scheme", &mut scheme, &mut faults, |v| value::choice(&v, &schemes));
     let mut tls = Tls::default();
-    let ways = [Tls::Off, Tls::Required].map(|t| (t.word(), t));
+    let ways = [Tls::Off, Tls::Accept, Tls::Required].map(|t| (t.word(), t));
     top.set("tls", &mut tls, &mut faults, |v| value::choice(&v, &ways));
     let mut tls_clients = TlsClients::default();
     let ways = [TlsClients::Off, TlsClients::Optional, TlsClients::Required].map(|t| (t.word(), t));
@@ -42,6 +42,14 @@ pub(crate) fn ring_file(text: &str) -> Result<RingFile, Vec<Fault>> {
     let (mut access, mut keep_free) = (Access::default(), 0);
     access.top(&mut top, &mut faults);
     let settings = settings(&mut top, &mut access, &mut keep_free, &mut faults);
+    if tls == Tls::Accept && settings.connect == Connect::OnDemand {
+        let wrong = "is \"accept\", and connect is \"on-demand\": who is off can only dial, and would not";
+        faults.add(
+            0,
+            "tls",
+            Wrong::new(wrong, "let connect be \"always\" until tls is \"required\" everywhere"),
+        );
+    }
     let log = log(&mut top, &mut faults);
     let http = http(&mut top, &mut faults);
     if !faults.list.is_empty() {

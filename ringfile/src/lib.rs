@@ -57,6 +57,9 @@ pub enum Tls {
     /// Never: whoever reaches the ring port may say that it is a host.
     #[default]
     Off,
+    /// Where the other host knows how, for as long as it is turned on host by host: it is spoken with whom is dialled, and
+    /// who dials without it is heard, too. It protects no more than `Off` does.
+    Accept,
     /// Always: nothing is said or heard without it.
     Required,
 }
@@ -67,6 +70,7 @@ impl Tls {
     pub fn word(self) -> &'static str {
         match self {
             Tls::Off => "off",
+            Tls::Accept => "accept",
             Tls::Required => "required",
         }
     }

@@ -62,5 +62,5 @@ pub use outcome::{Counts, Outcome};
 pub use runner::{Tally, run, run_each};
 pub use scenario::Scenario;
 pub use trace::Tracing;
-pub use upgrades::{ORDERS, simulate_upgrade};
+pub use upgrades::{simulate_upgrade, upgrades};
 pub use world::simulate;

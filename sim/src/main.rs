@@ -1,6 +1,6 @@
 //! `zog-sim`: rings of the real core by scenario and seed.
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 use clap::{Args, Parser, Subcommand};
 use sim::{Kind, Outcome, Scenario, Tally, Tracing, Traffic};
 use std::process::ExitCode;
@@ -21,7 +21,7 @@ enum Command {
     Replay(Replay),
     /// Run every one of the 1 024 ways in which links of five hosts can be cut
     Cuts(Cuts),
-    /// Run every one of the 120 orders in which five hosts can be upgraded, and set back again
+    /// Run every one of the 120 orders in which five hosts can be upgraded, from each former revision, and set back again
     Upgrades(Upgrades),
     /// Count what the hosts of rings of any size send each other
     Cost(Cost),
@@ -77,9 +77,9 @@ struct Upgrades {
     /// Threads
     #[arg(long, default_value_t = 2)]
     jobs: usize,
-    /// This order alone, with everything that happens
-    #[arg(long, value_parser = clap::value_parser!(u32).range(0..i64::from(sim::ORDERS)))]
-    order: Option<u32>,
+    /// This way alone, with everything that happens
+    #[arg(long)]
+    way: Option<u32>,
 }
 
 #[derive(Args)]
@@ -220,8 +220,8 @@ fn cuts(args: &Cuts) -> Result<ExitCode> {
 
 fn upgrades(args: &Upgrades) -> Result<ExitCode> {
     let scenario = find("rolling-upgrade")?.remove(0);
-    every(sim::ORDERS, args.jobs, args.order, ("upgrades", "order", args.seed), |order, tracing| {
-        sim::simulate_upgrade(&scenario, order, args.seed, tracing)
+    every(sim::upgrades(&scenario), args.jobs, args.way, ("upgrades", "way", args.seed), |way, tracing| {
+        sim::simulate_upgrade(&scenario, way, args.seed, tracing)
     })
 }
 
@@ -234,6 +234,7 @@ fn every(
     simulate: impl Fn(u32, Tracing) -> Outcome + Sync,
 ) -> Result<ExitCode> {
     if let Some(number) = only {
+        ensure!(number < cases, "{command}: --{case} is 0 to {}", cases - 1);
         let outcome = simulate(number, Tracing::Print);
         println!("{case} {number}: {:?}", outcome.broken);
         return Ok(if outcome.broken.is_none() { ExitCode::SUCCESS } else { ExitCode::FAILURE });

@@ -1,5 +1,5 @@
-//! Every order in which five hosts can get another build: 120 orders, each first from the former revision of the
-//! protocol to the newer one and then back, under load, with a crash while some hosts have it and others have not.
+//! Every order in which five hosts can get another build: 120 orders, each from a former revision of the protocol to the
+//! newest one and then back, under load, with a crash while some hosts have it and others have not.
 
 use crate::event::{Event, MILLI, SECOND};
 use crate::faults::Fault;
@@ -9,24 +9,37 @@ use crate::trace::Tracing;
 use crate::world::World;
 
 /// The orders of five hosts.
-pub const ORDERS: u32 = 120;
+const ORDERS: u32 = 120;
 
 /// Virtual seconds in which all hosts must have got another build.
 const ROLLED_OUT_WITHIN: u64 = 120;
 
-/// Runs a scenario with a rollout of another revision: to it and back, the hosts one after the other in this order.
+/// In how many ways a scenario's revision can be rolled out: each order from each former revision, its first one and those
+/// behind that.
 #[must_use]
-pub fn simulate_upgrade(scenario: &Scenario, order: u32, seed: u64, tracing: Tracing) -> Outcome {
-    let mut world = World::new(scenario.clone(), seed * u64::from(ORDERS) + u64::from(order), tracing);
+pub fn upgrades(scenario: &Scenario) -> u32 {
+    let [first, last] = scenario.rollout.as_ref().and_then(|rollout| rollout.revisions).unwrap_or_default();
+    u32::from(last.saturating_sub(first)) * ORDERS
+}
+
+/// Runs a scenario with a rollout of another revision: to it and back, the hosts one after the other in this way.
+#[must_use]
+pub fn simulate_upgrade(scenario: &Scenario, way: u32, seed: u64, tracing: Tracing) -> Outcome {
+    let mut scenario = scenario.clone();
+    if let Some([first, _]) = scenario.rollout.as_mut().and_then(|rollout| rollout.revisions.as_mut()) {
+        *first += (way / ORDERS) as u8;
+    }
+    let (hosts, whole) = (scenario.hosts, u64::from(scenario.seconds) * SECOND);
+    let mut world = World::new(scenario, seed << 16 | u64::from(way), tracing);
     world.begin();
-    for way in 0..2 {
-        if way == 1 {
+    for is_back in [false, true] {
+        if is_back {
             world.turn_back();
         }
-        world.rollout.turns = order_of(scenario.hosts, order);
+        world.rollout.turns = order_of(hosts, way % ORDERS);
         world.roll_out_with_a_crash();
     }
-    world.run_until(u64::from(scenario.seconds) * SECOND);
+    world.run_until(whole);
     world.conclude()
 }
 

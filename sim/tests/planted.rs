@@ -40,9 +40,9 @@ const FOUND_BY: [(Bug, &str); 35] = [
     (Bug::LogNotCut, "kills"),
     (Bug::YouthForgotten, "add-a-host"),
     (Bug::NewLineToOld, "rolling-upgrade"),
-    (Bug::SentBeforeJournal, "kills"),
     (Bug::TakenFromAnybody, "lies"),
     (Bug::SumsNotCompared, "lies"),
+    (Bug::SentBeforeJournal, "kills"),
 ];
 
 /// The first seed that finds a bug, and how.

@@ -54,7 +54,7 @@ impl Stream {
     pub(crate) async fn dial(target: &Target) -> io::Result<Stream> {
         let tcp = Tcp::dial(&target.address, target.port).await?;
         let Some(Proof(config)) = &target.proof else { return Ok(Stream { tcp, tls: None }) };
-        let tls = Tls::new(config.clone()).map_err(broken)?;
+        let tls = Tls::new(config.clone()).map_err(|e| broken(&e))?;
         let stream = Stream { tcp, tls: Some(RefCell::new(tls)) };
         stream.shake_hands().await?;
         Ok(stream)
@@ -64,7 +64,7 @@ impl Stream {
         let Some(tls) = &self.tls else { return Ok(()) };
         let mut is_first = true;
         loop {
-            let (out, is_over) = tls.borrow_mut().to_say()?;
+            let (out, is_over) = tls.borrow_mut().outgoing()?;
             let said = self.tcp.write(&out).await;
             if is_over {
                 return said;
@@ -81,7 +81,7 @@ impl Stream {
             let heard = tls.borrow_mut().hear(&came[..read]);
             if heard.is_err() {
                 // The host may be told why; whether it hears that changes nothing for us.
-                let (alert, _) = tls.borrow_mut().to_say()?;
+                let (alert, _) = tls.borrow_mut().outgoing()?;
                 drop(self.tcp.write(&alert).await);
                 return heard;
             }
@@ -108,8 +108,8 @@ impl Stream {
     }
 }
 
-fn broken(e: rustls::Error) -> io::Error {
-    io::Error::other(words(&e))
+fn broken(e: &rustls::Error) -> io::Error {
+    io::Error::other(words(e))
 }
 
 /// TLS without its socket.
@@ -130,7 +130,7 @@ impl Tls {
     }
 
     /// What the handshake has to say now, and whether it is over then.
-    fn to_say(&mut self) -> io::Result<(Vec<u8>, bool)> {
+    fn outgoing(&mut self) -> io::Result<(Vec<u8>, bool)> {
         let mut out = Vec::new();
         while self.connection.wants_write() {
             self.connection.write_tls(&mut out)?;
@@ -141,7 +141,7 @@ impl Tls {
     /// Encrypts.
     fn say(&mut self, bytes: &[u8]) -> io::Result<Vec<u8>> {
         self.connection.writer().write_all(bytes)?;
-        Ok(self.to_say()?.0)
+        Ok(self.outgoing()?.0)
     }
 
     /// These bytes came, none at the end.
@@ -158,7 +158,7 @@ impl Tls {
     fn decrypt(&mut self) -> io::Result<()> {
         let mut rest = &self.came[self.taken..];
         self.taken += self.connection.read_tls(&mut rest)?;
-        self.connection.process_new_packets().map_err(broken)?;
+        self.connection.process_new_packets().map_err(|e| broken(&e))?;
         if self.taken == self.came.len() {
             self.taken = 0;
             self.came.clear();

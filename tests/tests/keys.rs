@@ -189,6 +189,40 @@ fn what_is_about_to_expire_is_told_at_the_start() {
     assert_eq!(ring.error_lines(0, &["KEYS expires"]).len(), 1);
 }
 
+/// Gives all hosts another `tls`, one restart after the other, and waits for each that it is linked again.
+#[track_caller]
+fn roll(ring: &mut Ring, from: &str, to: &str) {
+    let toml = fs::read_to_string(ring.config()).expect("ring.toml");
+    let other = toml.replace(&format!("tls = {from:?}"), &format!("tls = {to:?}"));
+    assert_ne!(toml, other);
+    fs::write(ring.config(), other).expect("ring.toml");
+    for host in 0..ring.len() {
+        restart(ring, host);
+    }
+}
+
+#[test]
+fn tls_is_turned_on_and_off_in_a_ring_that_runs_host_by_host() {
+    let plan = Plan::of(3).with("tls = \"off\"").with("redial_min = \"50ms\"").with("redial_max = \"200ms\"");
+    let mut ring = plan.start();
+    ring.keys(&["init"]);
+    ring.keys(&["issue", "--all"]);
+    let protected =
+        |ring: &Ring, host| ring.status(host).iter().filter(|line| line.contains(" tls=1.3 ")).count();
+    let mut texts = Vec::new();
+    for (from, to, links) in
+        [("off", "accept", 2), ("accept", "required", 2), ("required", "accept", 2), ("accept", "off", 0)]
+    {
+        roll(&mut ring, from, to);
+        for host in 0..3 {
+            assert_eq!(protected(&ring, host), links, "links of {} with tls = {to:?}", ring.name(host));
+            texts.extend(ring.send(host, &format!("with {to} after {from} through {host}"), 100));
+        }
+        ring.fence(&[0, 1, 2]);
+    }
+    ring.assert_each_once(&[0, 1, 2], &texts);
+}
+
 /// What `zog check --ring` says, and what it ends with.
 fn check(ring: &Ring) -> (String, Option<i32>) {
     let output = zog().args(["check", "--ring", "--config"]).arg(ring.config()).output();

@@ -132,8 +132,10 @@ fn need_26_what_keep_free_says_stays_free_and_then_it_goes_on() {
         assert!(why.starts_with("HTTP/1.1 503 ") && why.contains("\"keep_free\""), "{why}");
         ring.client(1).expect("MSG to another host", "OK");
         disk.free();
-        wait_until("messages are taken again", || ring.client(0).ask("MSG room again") == "OK");
+        // A message that is short enough may be taken before, into what is left of the segment.
+        ring.wait_for_error(0, &["JOURNAL HAS ROOM"]);
         wait_until("A is ready again", || readyz(&ring).starts_with("HTTP/1.1 200 "));
+        ring.client(0).expect("MSG room again", "OK");
         ring.wait_for_text(&ALL, "to another host");
         ring.wait_for_text(&ALL, "room again");
         ring.wait_for_lines(&ALL, sent + 3);

@@ -103,7 +103,7 @@ fn a_flood_through_tls_arrives_once_and_questions_are_answered() {
     verify.args(["verify", "--sent", "sent"]).current_dir(ring.dir());
     verify.args((0..3).map(|host| ring.log_dir(host).join("access.log")));
     assert!(verify.output().expect("zog verify can be started").status.success());
-    for command in [&["status", "--all"][..], &["who", &texts(&ring.access_log(0))[0]]] {
+    for command in [&["status", "--all"][..], &["who", texts(&ring.access_log(0))[0]]] {
         let mut sprog = sprog();
         sprog.args(command).arg("--config").arg(ring.config());
         let output = sprog.output().expect("sprog can be started");

@@ -11,12 +11,21 @@ use std::io::{self, Write};
 use std::path::Path;
 
 /// What is told of a ring whose hosts are on several machines, and whose links are not protected.
-pub(crate) const UNPROTECTED: &str = "TLS is off: whoever reaches a ring port can say that it is a host of this ring, \
+const UNPROTECTED: &str = "TLS is off: whoever reaches a ring port can say that it is a host of this ring, \
                                       and read all messages; `zog keys` and tls = \"required\" in ring.toml prevent that";
 
-/// Whether [`UNPROTECTED`] is true of a ring.
-pub(crate) fn is_exposed(file: &RingFile) -> bool {
-    file.tls == Tls::Off && file.reaches_beyond_loopback()
+/// The same, while that is being changed.
+const NOT_YET_PROTECTED: &str = "TLS is not yet required: whoever reaches a ring port can say that it is a host of this ring; \
+                                            tls = \"required\" in ring.toml prevents that, once all hosts have tls = \"accept\"";
+
+/// Which of these is true of a ring, if one is.
+pub(crate) fn exposure(file: &RingFile) -> Option<&'static str> {
+    let text = match file.tls {
+        Tls::Off => UNPROTECTED,
+        Tls::Accept => NOT_YET_PROTECTED,
+        Tls::Required => return None,
+    };
+    file.reaches_beyond_loopback().then_some(text)
 }
 
 /// Reads the file that the options name.
@@ -67,8 +76,8 @@ fn show(out: &mut impl Write, path: &Path, file: &RingFile, me: &Result<usize, F
             host.name, host.address, host.ring_port, host.client_port
         )?;
     }
-    if is_exposed(file) {
-        writeln!(out, "note: {UNPROTECTED}")?;
+    if let Some(text) = exposure(file) {
+        writeln!(out, "note: {text}")?;
     }
     match me {
         Ok(_) => Ok(()),

@@ -61,7 +61,7 @@ pub(crate) struct Connection {
     pub(crate) is_blocked: bool,
     /// Whether a whole line came, on the ring port: a `HELLO`, or else its end.
     pub(crate) is_greeted: bool,
-    /// Whether it is a client of which nothing came yet.
+    /// Whether nothing came yet of a client, or of a peer that may choose whether to speak TLS.
     pub(crate) is_new: bool,
     /// Whether the node may hear it: not a client that has not yet said a token, where it must.
     pub(crate) is_trusted: bool,

@@ -62,8 +62,8 @@ fn protection(
     file: &RingFile,
     me: usize,
 ) -> Result<Option<Rc<Tls>>, Failed> {
-    if check::is_exposed(file) {
-        log::warn!("{}", check::UNPROTECTED);
+    if let Some(text) = check::exposure(file) {
+        log::warn!("{text}");
     }
     if !Tls::is_wanted(file) {
         return Ok(None);
@@ -210,8 +210,8 @@ fn protect(daemon: &mut Daemon, file: &RingFile, tls: &Option<Rc<Tls>>) {
     if let Some(tls) = tls {
         tls::warn_of_expiry(tls, daemon);
     }
-    if check::is_exposed(file) {
-        daemon.tell(Severity::Warning, check::UNPROTECTED);
+    if let Some(text) = check::exposure(file) {
+        daemon.tell(Severity::Warning, text);
     }
 }
 

@@ -3,18 +3,19 @@
 //!
 //! `keys` are read from a directory at the start and again when they change (`watch`); a connection that is to be
 //! protected has a [`Layer`] made of them. The crate `ringkeys` judges the other end's certificate and says what is wrong
-//! with it; the node is told who a peer is before anything that it says. `clients` is where clients begin TLS, or not.
+//! with it; the node is told who a peer is before anything that it says. `meet` is where it is seen whether somebody begins
+//! TLS who need not, or may not.
 
-mod clients;
 mod handshakes;
 mod keys;
 mod layer;
+mod meet;
 mod watch;
 
-pub(crate) use clients::meet;
 pub(crate) use handshakes::Handshakes;
 pub(crate) use keys::{Chain, Hosts, Keys, is_signed_by};
 pub(crate) use layer::{Layer, News};
+pub(crate) use meet::meet;
 pub(crate) use watch::{warn_of_expiry, watch};
 
 use crate::connection::{Connection, Kind};
@@ -31,8 +32,9 @@ pub(crate) struct Tls {
     files: Files,
     hosts: Hosts,
     names: Rc<[String]>,
+    /// Whether peers speak it …
     links: ringfile::Tls,
-    /// Whether clients speak it.
+    /// … whether clients do.
     pub(crate) clients: TlsClients,
     keys: RefCell<Keys>,
     /// What the files were like when they were read last, well or not.
@@ -47,7 +49,7 @@ type State = Vec<Option<(u64, i64, i64, u64)>>;
 impl Tls {
     /// Whether a ring has any use for keys.
     pub(crate) fn is_wanted(file: &RingFile) -> bool {
-        file.tls == ringfile::Tls::Required || file.tls_clients != TlsClients::Off
+        file.tls != ringfile::Tls::Off || file.tls_clients != TlsClients::Off
     }
 
     /// Reads the keys for the first time.
@@ -86,14 +88,17 @@ impl Tls {
         Ok(Layer::of_client(ServerConnection::new(accept)?.into()))
     }
 
-    /// Protects a new connection, if it is a link's. What a client wants is known when it has spoken: [`meet`].
+    /// Protects a new connection, if it is a link's. What a client wants, or a peer that may choose, is known when it has
+    /// spoken: [`meet`].
     ///
     /// # Errors
     /// What makes that impossible, such as a system without random numbers.
     pub(crate) fn protect(&self, connection: &mut Connection) -> Result<(), String> {
-        let (ringfile::Tls::Required, Kind::Peer(dialled)) = (self.links, connection.kind) else {
+        let Kind::Peer(dialled) = connection.kind else { return Ok(()) };
+        connection.is_new = self.links == ringfile::Tls::Accept && dialled.is_none();
+        if self.links == ringfile::Tls::Off || connection.is_new {
             return Ok(());
-        };
+        }
         let layer = self.of_peer(dialled).map_err(|e| format!("TLS cannot be begun: {e}"))?;
         connection.protect(layer);
         Ok(())
@@ -106,6 +111,6 @@ pub(crate) fn tell(daemon: &mut Daemon, conn: ConnId, news: &News) {
         News::Proved(host) => daemon.turn(Input::PeerProved { conn, host: *host }),
         News::Unproved(why) => daemon.turn(Input::PeerUnproved { conn, why }),
         News::Client => daemon.door.handshakes.ended(conn),
-        News::Broken(why) => clients::broken(daemon, conn, why),
+        News::Broken(why) => meet::broken(daemon, conn, why),
     }
 }
