@@ -89,7 +89,7 @@ impl Tls {
     }
 
     /// Protects a new connection, if it is a link's. What a client wants, or a peer that may choose, is known when it has
-    /// spoken: [`meet`].
+    /// spoken: [`meet()`].
     ///
     /// # Errors
     /// What makes that impossible, such as a system without random numbers.
