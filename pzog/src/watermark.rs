@@ -148,6 +148,9 @@ impl Node {
     ) {
         let Some(peer) = self.peers.get_mut(conn) else { return };
         let (Some(host), phase, incarnation) = (peer.host, peer.phase, peer.incarnation) else { return };
+        if self.is_superseded(conn, host) {
+            return;
+        }
         let Some((name, journaled, synced)) = parse_range(rest).filter(|(_, j, s)| s <= j) else {
             return self.refuse_peer_line(conn, Refusal::Malformed, line, out);
         };
@@ -163,10 +166,21 @@ impl Node {
         }
     }
 
+    /// Whether a host speaks on a newer connection: what it has told on one that is being left was true before.
+    fn is_superseded(&mut self, conn: ConnId, host: HostIndex) -> bool {
+        let is_left = |peer: &mut Peer| !matches!(peer.phase, Phase::Telling | Phase::Up);
+        let is_newer =
+            |peer: &Peer| peer.host == Some(host) && matches!(peer.phase, Phase::Telling | Phase::Up);
+        self.peers.get_mut(conn).is_some_and(is_left) && self.peers.iter().any(|(_, peer)| is_newer(peer))
+    }
+
     /// `PAST <stream> <from> <to>`: what another host has passed over is among these. It says so before a watermark
     /// that covers them.
     pub(crate) fn peer_past(&mut self, conn: ConnId, rest: &[u8], line: &[u8], out: &mut Outputs) {
         let Some(host) = self.peers.get_mut(conn).and_then(|peer| peer.host) else { return };
+        if self.is_superseded(conn, host) {
+            return;
+        }
         let Some((name, from, to)) = parse_range(rest).filter(|(_, from, to)| from <= to) else {
             return self.refuse_peer_line(conn, Refusal::Malformed, line, out);
         };

@@ -7,6 +7,7 @@
 //! *worn*: no new message is sent in it, and when all that was sent is answered, another one takes its place.
 
 use crate::answer::Answer;
+use crate::cli::WINDOW_MAX;
 use pzog::limits::SESSION_REFUSED_MAX;
 use pzog::{Level, Stamp, Time};
 use std::collections::VecDeque;
@@ -18,6 +19,8 @@ const COMPACT_FROM: usize = 64 * 1024;
 
 /// With so many refused messages a session is worn. As many as may be under way may be refused behind them.
 const WORN_FROM: u32 = SESSION_REFUSED_MAX / 2;
+
+const _: () = assert!(WORN_FROM as u64 + WINDOW_MAX <= SESSION_REFUSED_MAX as u64);
 
 const HEAD: &[u8] = b"AT ";
 const END: &[u8] = b"\r\n";

@@ -35,11 +35,11 @@ pub(crate) fn targets(args: &HostArgs) -> Result<(Vec<Target>, Settings), Failur
             return Err(Failure::new(Exit::Usage, why));
         }
         let auth = args.token_file.as_deref().map(Auth::load).transpose()?;
-        return Ok((vec![Target { auth, ..this_machine(None) }], Settings::default()));
+        return Ok((vec![unnamed(auth)], Settings::default()));
     };
     let mut all = all(args, &path, &file)?;
     let targets = match &args.specific_host {
-        _ if args.testing => vec![this_machine(all.into_iter().find(is_loopback))],
+        _ if args.testing => vec![of_this_machine(all, &path)?],
         Some(wanted) => match file.find(wanted) {
             Some(index) => vec![all.swap_remove(index)],
             None => return Err(no_such_host(wanted, &all, &path)),
@@ -97,12 +97,25 @@ fn is_loopback(target: &Target) -> bool {
     target.address.parse() == Ok(IpAddr::V4(Ipv4Addr::LOCALHOST))
 }
 
-fn this_machine(entry: Option<Target>) -> Target {
-    let unnamed = || {
-        let (name, address) = ("localhost".into(), "127.0.0.1".into());
-        Target { name, address, port: CLIENT_PORT, auth: None, proof: None }
-    };
-    entry.unwrap_or_else(unnamed)
+/// The host at 127.0.0.1, whether ring.toml names it or not.
+fn of_this_machine(all: Vec<Target>, path: &Path) -> Result<Target, Failure> {
+    let auth = all.first().and_then(|target| target.auth.clone());
+    let speaks_tls = all.iter().any(|target| target.proof.is_some());
+    match all.into_iter().find(is_loopback) {
+        Some(target) => Ok(target),
+        None if speaks_tls => {
+            let path = path.display();
+            let why =
+                format!("{path} has no host at 127.0.0.1, so there is no name to be proved in TLS; use -s");
+            Err(Failure::new(Exit::Usage, why))
+        }
+        None => Ok(unnamed(auth)),
+    }
+}
+
+fn unnamed(auth: Option<Auth>) -> Target {
+    let (name, address) = ("localhost".into(), "127.0.0.1".into());
+    Target { name, address, port: CLIENT_PORT, auth, proof: None }
 }
 
 fn no_such_host(wanted: &str, all: &[Target], path: &Path) -> Failure {
@@ -182,10 +195,18 @@ mod tests {
 
     #[test]
     fn testing_alone_needs_no_ring_file_and_everything_else_does() {
-        assert_eq!(targets_with("-T").unwrap().0, [this_machine(None)]);
+        assert_eq!(targets_with("-T").unwrap().0, [unnamed(None)]);
         assert_eq!(targets_with("").unwrap_err().exit, Exit::Config);
         assert_eq!(targets_with("-T -c missing.toml").unwrap_err().exit, Exit::Config);
         assert_eq!(targets_with("-c ../ring.toml -s Z").unwrap_err().exit, Exit::Usage);
+    }
+
+    #[test]
+    fn testing_says_the_token_though_ring_toml_names_no_host_at_127_0_0_1() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "known\n").unwrap();
+        let options = format!("-c ../ring.toml -T --token-file {}", file.path().display());
+        assert!(targets_with(&options).unwrap().0[0].auth.is_some());
     }
 
     fn random(seed: u64) -> Choice {

@@ -40,7 +40,7 @@ fn it_draws_again_and_again_until_q_or_ctrl_c_and_leaves_the_terminal_as_it_was(
         terminal.hit(key);
         assert!(terminal.wait().success());
         assert!(terminal.is_plain(), "the terminal is not as before");
-        assert!(terminal.shown().ends_with('\n'), "what comes next begins in a line of its own");
+        wait_until("what comes next begins in a line of its own", || terminal.shown().ends_with('\n'));
     }
 }
 

@@ -249,7 +249,7 @@ impl<'a> Replay<'a> {
                     let stream = self.state.streams.get_mut(at);
                     stream.pass_over(upto);
                     // Which it was is told behind this, but by a former build.
-                    stream.passed = Some(Numbers { from: 1, to: upto });
+                    stream.passed = stream.passed.map(|passed| Numbers { from: 1, ..passed });
                 }
             }
             Line::Passed { stream, numbers } => {

@@ -89,3 +89,20 @@ fn what_was_passed_over_is_known_in_all_lives() {
         assert!(trace.contains(told), "life {life}: {trace}");
     }
 }
+
+#[test]
+fn what_is_still_heard_on_a_connection_that_was_left_is_of_a_time_before() {
+    let mut world = world(2);
+    say(&mut world, "alice", &format!("AT {TIME} message 1"));
+    say(&mut world, "PA", "BYE");
+    world.connect("PA again", 0, Port::Ring);
+    let digest = world.ring().digest();
+    let hello = format!("HELLO org.xlattice.pzog/2.2 MV PA 00000000000000a2 2 {digest:016x}");
+    assert!(say(&mut world, "PA again", &hello).contains("MV → PA again  OK "));
+    say(&mut world, "PA", "OK MV/0000000000000001 1 1");
+    let trace = say(&mut world, "alice", "WHO MV/0000000000000001.1");
+    assert!(!trace.contains("PA synced"), "{trace}");
+    world.run(Duration::from_secs(6));
+    let trace = world.take_trace();
+    assert!(trace.contains("PENDING 1/2") && trace.contains("+ PA missing"), "{trace}");
+}

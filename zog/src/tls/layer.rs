@@ -15,6 +15,10 @@ use std::rc::Rc;
 /// What somebody who speaks no TLS is told.
 const SPEAK_TLS: &[u8] = b"ERR 502 links of this ring are protected: tls = \"required\"\r\n";
 
+/// Bytes of a client that may come in a row and hold no text: one record. What is kept of them is memory of somebody
+/// who has proved nothing.
+const SILENT_MAX: usize = 18 << 10;
+
 /// What has come of the other end's proof.
 #[derive(PartialEq, Eq, Debug)]
 pub(crate) enum News {
@@ -35,6 +39,8 @@ pub(crate) struct Layer {
     hosts: Option<Rc<[String]>>,
     /// Whether the other end has proved who it is, or failed to.
     is_settled: bool,
+    /// Bytes that came since there was text in any, or since the handshake.
+    silent_bytes: usize,
     news: Option<News>,
     /// Whether something, or the end, can be read without the socket.
     pub(super) has_more: bool,
@@ -55,7 +61,7 @@ impl Layer {
         // The node counts what waits for a peer, and sends nothing more to one that takes nothing; a client whose answers
         // wait is not read.
         tls.set_buffer_limit(None);
-        Layer { tls, hosts, is_settled: false, news: None, has_more: false }
+        Layer { tls, hosts, is_settled: false, silent_bytes: 0, news: None, has_more: false }
     }
 
     /// Whether there is something to read, whatever the socket has.
@@ -94,7 +100,7 @@ impl Layer {
 
     /// Takes in what came, and gives what it holds.
     pub(crate) fn decrypt(&mut self, mut came: &[u8], to: &mut [u8], out: &mut Vec<u8>) -> io::Result<usize> {
-        let mut filled = 0;
+        let (mut filled, length) = (0, came.len());
         while !came.is_empty() && !self.has_more {
             self.tls.read_tls(&mut came)?;
             match self.tls.process_new_packets() {
@@ -108,6 +114,10 @@ impl Layer {
         }
         self.has_more |= filled == to.len();
         self.put(out);
+        self.silent_bytes = if filled > 0 || !self.is_settled { 0 } else { self.silent_bytes + length };
+        if self.hosts.is_none() && self.silent_bytes > SILENT_MAX {
+            self.news = Some(News::Broken("it goes on and on and says nothing".into()));
+        }
         self.settle();
         if filled > 0 { Ok(filled) } else { Err(ErrorKind::WouldBlock.into()) }
     }
@@ -137,7 +147,7 @@ impl Layer {
         let is_dialled = matches!(self.tls, Connection::Client(_));
         if !is_plain(e) {
             self.put(out);
-        } else if !is_dialled && !self.is_settled {
+        } else if !is_dialled && !self.is_settled && self.hosts.is_some() {
             out.extend_from_slice(SPEAK_TLS);
         }
         self.is_settled = true;
@@ -255,6 +265,33 @@ mod tests {
         layer.close(&mut out);
         write(&socket, &mut out).await;
         news
+    }
+
+    #[test]
+    fn a_client_that_goes_on_and_says_nothing_is_broken() {
+        let dir = tempfile::tempdir().unwrap();
+        let files = Files::of(&dir.path().join("keys"));
+        keys::make_all(&files, &["A", "B"]);
+        let mut client = tls(&files, 0).of_peer(Some(HostIndex(1))).unwrap();
+        let mut met = tls(&files, 1).of_client().unwrap();
+        let (mut there, mut back, mut buffer) = (Vec::new(), Vec::new(), vec![0; 4096]);
+        client.put(&mut there);
+        while client.tls.is_handshaking() || met.tls.is_handshaking() {
+            drop(met.decrypt(&std::mem::take(&mut there), &mut buffer, &mut back));
+            drop(client.decrypt(&std::mem::take(&mut back), &mut buffer, &mut there));
+        }
+        assert_eq!(met.take_news(), Some(News::Client));
+        // Of records without text rustls itself takes few that are whole; what goes on and on are pieces of one message.
+        met.silent_bytes = SILENT_MAX;
+        client.encrypt(&[IoSlice::new(b"text")], &mut there);
+        assert_eq!(met.decrypt(&std::mem::take(&mut there), &mut buffer, &mut back).unwrap(), 4);
+        assert_eq!((met.silent_bytes, met.take_news()), (0, None));
+        met.silent_bytes = SILENT_MAX;
+        let Connection::Client(tls) = &mut client.tls else { panic!("it dials") };
+        tls.refresh_traffic_keys().unwrap();
+        client.put(&mut there);
+        drop(met.decrypt(&there, &mut buffer, &mut back));
+        assert_eq!(met.take_news(), Some(News::Broken("it goes on and on and says nothing".into())));
     }
 
     #[test]
