@@ -319,9 +319,16 @@ impl Node {
         if all_have && all_told {
             let (since, now) = (settling.since, self.running_seconds());
             self.sessions.settle(since, now);
+            self.settling = None;
             // All have been heard, and what they had is here or was given up.
-            (self.is_fresh, self.settling) = (false, None);
+            self.is_fresh &= self.lacks_a_whole_stream();
         }
+    }
+
+    /// Whether there is a stream of which nothing is here yet: a retired host's, say, of which only others tell.
+    fn lacks_a_whole_stream(&self) -> bool {
+        let is_whole = |stream: u32| self.streams.get(stream).journaled == 0 && self.known_upto(stream) > 0;
+        (0..self.streams.len()).any(is_whole)
     }
 
     /// All is well: everything of our own stream that was sent is in the journal, and so on. For tests and for

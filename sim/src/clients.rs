@@ -236,6 +236,7 @@ impl World {
                 self.checks.answered(id, place, now);
             }
             Some(id) if answer.starts_with(b"PENDING ") => self.checks.pending(id, place, now),
+            Some(id) if answer.starts_with(b"ERR 410") && self.checks.is_too_old(id, now) => {}
             None if line.bytes.starts_with(b"HELLO ") && answer.starts_with(b"OK ") => {}
             None if !line.bytes.starts_with(b"HELLO ") && answer.starts_with(b"ERR 4") => {
                 self.counts.refused += 1;

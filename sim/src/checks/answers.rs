@@ -1,8 +1,9 @@
 //! P1: an answer is true when it is heard, and binds unless a disk was lost.
 
 use super::{ANSWER_UNDER_WAY, Checks, Has, HostChecks, Message};
-use crate::event::Moment;
+use crate::event::{Moment, SECOND};
 use pzog::Level;
+use pzog::limits::CLIENT_SKEW_SECONDS;
 
 impl Checks {
     pub(crate) fn answered(&mut self, id: u32, place: u8, now: Moment) {
@@ -14,6 +15,11 @@ impl Checks {
     pub(crate) fn pending(&mut self, id: u32, place: u8, now: Moment) {
         self.messages[id as usize].answered = Some((place, now, Level::Synced));
         self.check_answer(id, place, Level::Synced, now);
+    }
+
+    /// Whether a message is said so late that a host which does not know it has to refuse it.
+    pub(crate) fn is_too_old(&self, id: u32, now: Moment) -> bool {
+        now.saturating_sub(self.messages[id as usize].said.at) > (CLIENT_SKEW_SECONDS - 1) * SECOND
     }
 
     /// An `OK` must be true when it is heard.

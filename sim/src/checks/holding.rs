@@ -25,6 +25,8 @@ impl Checks {
                 if let Some(lies) = &mut self.lies {
                     lies.said(stream_of(head), seq_of(head).unwrap_or(0), now);
                 }
+            } else {
+                self.published_elsewhere(id, head);
             }
             if let Some(bounds) = &mut self.bounds {
                 bounds.published(id, stream_of(head), seq_of(head).unwrap_or(0));
@@ -34,6 +36,14 @@ impl Checks {
                 host.has[id as usize] = Has::Appended;
                 host.fresh.push_back((end, id));
             }
+        }
+    }
+
+    /// What a kill cut short may be in the journal whole, and nobody has seen it there: another number tells of it.
+    fn published_elsewhere(&mut self, id: u32, head: &[u8]) {
+        let message = &mut self.messages[id as usize];
+        if message.published == 1 && seq_of(head) != Some(message.origin.2) {
+            message.published = 2;
         }
     }
 
