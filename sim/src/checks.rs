@@ -68,6 +68,8 @@ pub(crate) struct Message {
     owed: u64,
     /// What had it for certain was lost with a disk.
     is_orphan: bool,
+    /// An append of it was cut short, and may be whole.
+    may_be_cut_short: bool,
 }
 
 /// How far a host has a message.
@@ -170,6 +172,7 @@ impl Checks {
             published: 0,
             owed: 0,
             is_orphan: false,
+            may_be_cut_short: false,
         });
         self.hosts.iter_mut().for_each(|host| host.has.push(Has::Not));
         self.messages.len() as u32 - 1

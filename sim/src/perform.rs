@@ -105,6 +105,10 @@ impl World {
                 self.checks.fail(self.now, what);
             }
         }
+        if is_partial {
+            let own = out.append.iter().filter(|piece| matches!(piece, Slice::Own(..)));
+            own.for_each(|piece| self.checks.cut_short(out.bytes(*piece, input)));
+        }
         doomed?;
         if fails {
             return Err(Ending::Failed);

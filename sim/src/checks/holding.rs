@@ -25,8 +25,6 @@ impl Checks {
                 if let Some(lies) = &mut self.lies {
                     lies.said(stream_of(head), seq_of(head).unwrap_or(0), now);
                 }
-            } else {
-                self.published_elsewhere(id, head);
             }
             if let Some(bounds) = &mut self.bounds {
                 bounds.published(id, stream_of(head), seq_of(head).unwrap_or(0));
@@ -39,11 +37,13 @@ impl Checks {
         }
     }
 
-    /// What a kill cut short may be in the journal whole, and nobody has seen it there: another number tells of it.
-    fn published_elsewhere(&mut self, id: u32, head: &[u8]) {
-        let message = &mut self.messages[id as usize];
-        if message.published == 1 && seq_of(head) != Some(message.origin.2) {
-            message.published = 2;
+    /// An append was cut short. It may be in the journal all the same, but for bytes that stood there before: then its
+    /// messages are published there, too.
+    pub(crate) fn cut_short(&mut self, piece: &[u8]) {
+        for (_, text) in split_lines(piece).filter_map(split_data) {
+            if let Some(id) = self.id_of(text) {
+                self.messages[id as usize].may_be_cut_short = true;
+            }
         }
     }
 

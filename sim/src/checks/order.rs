@@ -14,6 +14,7 @@ impl Checks {
             let is_reset = [usize::from(origin), place].iter().any(|host| self.hosts[*host].reset.is_some());
             let is_exempt = matches!(message.said.kind, Kind::Only(_))
                 || message.published != 1
+                || message.may_be_cut_short
                 || is_reset
                 || (lost_power && message.said.level == Level::Journaled);
             if is_exempt {
