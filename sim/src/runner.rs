@@ -30,6 +30,12 @@ pub struct Tally {
 }
 
 impl Tally {
+    /// Whether so many runs do not count that the scenario shows little: now and then the dice give no fault of a kind.
+    #[must_use]
+    pub fn is_mostly_void(&self) -> bool {
+        4 * self.voids.len() as u64 > self.runs
+    }
+
     fn add(&mut self, seed: u64, outcome: Outcome, real: Duration) {
         self.runs += 1;
         if let Some((at, what)) = outcome.broken {
