@@ -226,8 +226,9 @@ impl Node {
             Level::Synced | Level::Majority => self.ring.len() / 2 + 1,
             Level::All => self.ring.len(),
         };
-        let have =
-            awaited.at.map_or(1, |at| self.count_who_has(Numbers { from: awaited.first, to: at.seq }, at));
+        let have = awaited
+            .at
+            .map_or(1, |at| self.count_who_has(at.stream, Numbers { from: awaited.first, to: at.seq }));
         let overdue_at = awaited.since + self.settings.ack_timeout;
         match have {
             have if have >= needed => Progress::Reached,
@@ -237,16 +238,16 @@ impl Node {
     }
 
     /// How many hosts, this one too, have these messages on their disks: a watermark covers what was passed over, too.
-    fn count_who_has(&self, numbers: Numbers, at: At) -> usize {
+    fn count_who_has(&self, stream: u32, numbers: Numbers) -> usize {
         let is_whole = |passed: Option<Numbers>| {
             planted!(PassedOverCounted) || !passed.is_some_and(|passed| passed.meet(numbers))
         };
         let told = |link: &&Link| {
-            let told = link.told(at.stream);
+            let told = link.told(stream);
             let reached = if planted!(LevelsCountJournaled) { told.journaled } else { told.synced };
-            reached >= at.seq && is_whole(told.passed)
+            reached >= numbers.to && is_whole(told.passed)
         };
-        let here = usize::from(is_whole(self.streams.get(at.stream).passed));
+        let here = usize::from(is_whole(self.streams.get(stream).passed));
         here + self.links.iter().filter(told).count()
     }
 }

@@ -327,8 +327,8 @@ impl Node {
 
     /// Whether there is a stream of which nothing is here yet: a retired host's, say, of which only others tell.
     fn lacks_a_whole_stream(&self) -> bool {
-        let is_whole = |stream: u32| self.streams.get(stream).journaled == 0 && self.known_upto(stream) > 0;
-        (0..self.streams.len()).any(is_whole)
+        let is_lacking = |stream: u32| self.streams.get(stream).journaled == 0 && self.known_upto(stream) > 0;
+        (0..self.streams.len()).any(is_lacking)
     }
 
     /// All is well: everything of our own stream that was sent is in the journal, and so on. For tests and for

@@ -146,19 +146,11 @@ impl Node {
         line: &[u8],
         out: &mut Outputs,
     ) {
+        let is_right = |journaled, synced| synced <= journaled;
+        let told = self.told_of(conn, rest, line, is_right, out);
+        let Some((host, name, [journaled, synced])) = told else { return };
         let Some(peer) = self.peers.get_mut(conn) else { return };
-        let (Some(host), phase, incarnation) = (peer.host, peer.phase, peer.incarnation) else { return };
-        if self.is_superseded(conn, host) {
-            return;
-        }
-        let Some((name, journaled, synced)) = parse_range(rest).filter(|(_, j, s)| s <= j) else {
-            return self.refuse_peer_line(conn, Refusal::Malformed, line, out);
-        };
-        let name = match StreamName::parse(name, &self.ring) {
-            Ok(name) => name,
-            Err(BadStream::UnknownHost) => return, // its ring has a host that ours has not
-            Err(BadStream::Malformed) => return self.refuse_peer_line(conn, Refusal::Malformed, line, out),
-        };
+        let (phase, incarnation) = (peer.phase, peer.incarnation);
         self.hear_watermark(now, host, name, [journaled, synced], out);
         let its_own = StreamName { origin: host, addressee: None, incarnation };
         if phase == Phase::Telling && name == its_own {
@@ -166,29 +158,41 @@ impl Node {
         }
     }
 
+    /// What a host tells of a stream with two numbers; `None` where it does not count or, if they are not right, is
+    /// refused.
+    fn told_of(
+        &mut self,
+        conn: ConnId,
+        rest: &[u8],
+        line: &[u8],
+        is_right: impl Fn(u64, u64) -> bool,
+        out: &mut Outputs,
+    ) -> Option<(HostIndex, StreamName, [u64; 2])> {
+        let host = self.peers.get_mut(conn)?.host?;
+        if self.is_superseded(conn, host) {
+            return None;
+        }
+        let range = parse_range(rest).filter(|(_, a, b)| is_right(*a, *b)).ok_or(BadStream::Malformed);
+        match range.and_then(|(name, a, b)| Ok((StreamName::parse(name, &self.ring)?, [a, b]))) {
+            Ok((name, numbers)) => return Some((host, name, numbers)),
+            Err(BadStream::UnknownHost) => {} // its ring has a host that ours has not
+            Err(BadStream::Malformed) => self.refuse_peer_line(conn, Refusal::Malformed, line, out),
+        }
+        None
+    }
+
     /// Whether a host speaks on a newer connection: what it has told on one that is being left was true before.
     fn is_superseded(&mut self, conn: ConnId, host: HostIndex) -> bool {
-        let is_left = |peer: &mut Peer| !matches!(peer.phase, Phase::Telling | Phase::Up);
-        let is_newer =
-            |peer: &Peer| peer.host == Some(host) && matches!(peer.phase, Phase::Telling | Phase::Up);
-        self.peers.get_mut(conn).is_some_and(is_left) && self.peers.iter().any(|(_, peer)| is_newer(peer))
+        let speaks = |peer: &Peer| matches!(peer.phase, Phase::Telling | Phase::Up);
+        let is_left = self.peers.get_mut(conn).is_some_and(|peer| !speaks(peer));
+        is_left && self.peers.iter().any(|(_, peer)| peer.host == Some(host) && speaks(peer))
     }
 
     /// `PAST <stream> <from> <to>`: what another host has passed over is among these. It says so before a watermark
     /// that covers them.
     pub(crate) fn peer_past(&mut self, conn: ConnId, rest: &[u8], line: &[u8], out: &mut Outputs) {
-        let Some(host) = self.peers.get_mut(conn).and_then(|peer| peer.host) else { return };
-        if self.is_superseded(conn, host) {
-            return;
-        }
-        let Some((name, from, to)) = parse_range(rest).filter(|(_, from, to)| from <= to) else {
-            return self.refuse_peer_line(conn, Refusal::Malformed, line, out);
-        };
-        let name = match StreamName::parse(name, &self.ring) {
-            Ok(name) => name,
-            Err(BadStream::UnknownHost) => return,
-            Err(BadStream::Malformed) => return self.refuse_peer_line(conn, Refusal::Malformed, line, out),
-        };
+        let told = self.told_of(conn, rest, line, |from, to| from <= to, out);
+        let Some((host, name, [from, to])) = told else { return };
         if name.is_for(self.me)
             && let Some(stream) = self.streams.open(name, &self.ring)
         {
