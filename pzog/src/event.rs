@@ -311,6 +311,8 @@ pub struct Outputs {
     pub report: Vec<Report>,
     /// Whether clients may be read from now on: not while a peer is a window behind. State, not an event.
     pub read_clients: bool,
+    /// Whether peers may be read from now on: not for the moments that a segment is late. State, not an event.
+    pub read_peers: bool,
     /// When [`Input::Deadline`] is due, if nothing else happens before.
     pub wake_at: Option<Time>,
     /// The orderly end is reached: write what is left, then exit.

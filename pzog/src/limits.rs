@@ -110,6 +110,9 @@ pub const NOTES_BYTES: u32 = 8 << 10;
 /// Bytes of the journal that one byte of a client's line can become: the longest head in front of the shortest line.
 pub const LINE_GROWTH: u32 = 40;
 
+/// … and one byte of a link's lines: they stand as they came, but for records that are cut in two.
+pub const PEER_GROWTH: u32 = 2;
+
 /// What is read of one connection in a turn is at most this part of a segment of the journal.
 pub const READS_IN_SEGMENT: u32 = 64;
 
@@ -128,6 +131,9 @@ pub const SEGMENTS_IDLE: usize = 2;
 /// … so soon after a host has told that it has more: files that are used again stay in the system's cache, new ones
 /// do not.
 pub const RELEASE_WITHIN: Duration = Duration::from_millis(20);
+
+/// Peers are not read for so long at most while a segment is late: less than any silence that ends a link.
+pub const PREPARE_WAIT: Duration = Duration::from_millis(500);
 
 /// Room for another segment is asked for again after this time.
 pub const PREPARE_AGAIN: Duration = Duration::from_secs(1);

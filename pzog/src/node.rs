@@ -6,7 +6,7 @@ use crate::event::{ConnId, Input, Outputs, Severity, Source};
 use crate::journal::Recovered;
 use crate::journal::recovered::Certain;
 use crate::journal::writer::Journal;
-use crate::limits::{LINE_GROWTH, STOP, SYNC_MUCH_BYTES, SYNC_MUCH_WITHIN, SYNC_WITHIN};
+use crate::limits::{LINE_GROWTH, PEER_GROWTH, STOP, SYNC_MUCH_BYTES, SYNC_MUCH_WITHIN, SYNC_WITHIN};
 use crate::link::Link;
 use crate::peer::{Peer, Phase};
 use crate::relay::{Way, ways};
@@ -305,7 +305,7 @@ impl Node {
             Input::PeerLines { conn, bytes } => {
                 // What version 1 peers say grows, too; what others say stands as it is.
                 let is_link = self.peers.get_mut(*conn).is_some_and(|peer| peer.was_up());
-                self.make_room(bytes, if is_link { 2 } else { LINE_GROWTH }, out);
+                self.make_room(bytes, if is_link { PEER_GROWTH } else { LINE_GROWTH }, out);
             }
             _ => self.make_room(b"", 0, out),
         }
@@ -355,6 +355,7 @@ impl Node {
         self.close_idle_clients(now, out);
         self.go_on_stopping(now, out);
         out.read_clients = self.stopping.is_none() && !self.window_is_full(now) && self.has_room_to_read();
+        out.read_peers = self.has_room_for_peers(now);
         out.wake_at = self.next_deadline(now);
     }
 
@@ -364,7 +365,7 @@ impl Node {
         let window = self.own.window_until;
         let mark = self.mark_at.filter(|_| !self.journal.is_marking());
         let due = [self.links_deadline(), self.tell_at, self.tell_all_at, self.overdue_at, self.repair_at];
-        let kept = [sync, mark, self.journal.deadline(), self.upkeep_at, self.paths_deadline(now)];
+        let kept = [sync, mark, self.journal.deadline(now), self.upkeep_at, self.paths_deadline(now)];
         let ends = [self.idle_at, stop, window, self.sums.deadline()];
         due.into_iter().chain(kept).chain(ends).flatten().min().map(|at| at.max(now))
     }

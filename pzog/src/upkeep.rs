@@ -9,8 +9,8 @@ use crate::journal::record::{
 use crate::journal::recovered::Certain;
 use crate::journal::writer::Entry;
 use crate::limits::{
-    LINE_GROWTH, MARK_WITHIN, NOTES_BYTES, PREPARE_AGAIN, READS_IN_SEGMENT, RELEASE_WITHIN, SEGMENTS_IDLE,
-    TELL_ALL_WITHIN, TYPICAL_GROWTH, UPKEEP,
+    LINE_GROWTH, MARK_WITHIN, NOTES_BYTES, PEER_GROWTH, PREPARE_AGAIN, READS_IN_SEGMENT, RELEASE_WITHIN,
+    SEGMENTS_IDLE, TELL_ALL_WITHIN, TYPICAL_GROWTH, UPKEEP,
 };
 use crate::node::Node;
 use crate::ring::HostIndex;
@@ -58,6 +58,13 @@ impl Node {
     pub(crate) fn has_room_to_read(&self) -> bool {
         let is_coming = self.journal.spare().is_none() && !self.journal.has_no_room();
         !is_coming || self.journal.room() >= self.settings.segment_bytes / READS_IN_SEGMENT * TYPICAL_GROWTH
+    }
+
+    /// Whether peers may be read. Messages that there is no room for would be let go and fetched again, which takes far
+    /// longer than the next segment mostly does; links must not fall silent for it, though.
+    pub(crate) fn has_room_for_peers(&self, now: Time) -> bool {
+        let most = self.settings.segment_bytes / READS_IN_SEGMENT * PEER_GROWTH + NOTES_BYTES;
+        !self.journal.is_awaited(now) || self.journal.room() >= most
     }
 
     /// Begins the segment that is ready, if so many bytes will fit into it.

@@ -68,6 +68,7 @@ pub(crate) struct Host {
     pub(crate) wake_at: Option<Moment>,
     pub(crate) wake_armed: Moment,
     pub(crate) reads_clients: bool,
+    pub(crate) reads_peers: bool,
     pub(crate) paused_until: Moment,
     /// It ends after so many outputs.
     pub(crate) doom: Option<(u32, Ending)>,
@@ -105,6 +106,7 @@ impl Host {
             wake_at: None,
             wake_armed: Moment::MAX,
             reads_clients: false,
+            reads_peers: false,
             paused_until: 0,
             doom: None,
             relayed: None,

@@ -21,10 +21,14 @@ impl World {
             Ok(()) => {
                 let host = &mut self.hosts[usize::from(place)];
                 host.wake_at = out.wake_at.map(|at| host.clock.when(at));
-                let read_again = out.read_clients && !host.reads_clients;
-                host.reads_clients = out.read_clients;
-                if read_again {
+                let clients_again = out.read_clients && !host.reads_clients;
+                let peers_again = out.read_peers && !host.reads_peers;
+                (host.reads_clients, host.reads_peers) = (out.read_clients, out.read_peers);
+                if clients_again {
                     self.unpark(|c| c.port == Port::Clients && c.hosts[0] == place);
+                }
+                if peers_again {
+                    self.unpark(|c| c.port == Port::Ring && c.hosts.contains(&place));
                 }
                 self.arm_wake(place);
             }

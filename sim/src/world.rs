@@ -282,8 +282,12 @@ impl World {
     fn arrive(&mut self, to: Side) {
         let end = self.end_of(to);
         let reads = match end {
-            End::Host(host, _) if self.connections[to.connection as usize].port == Port::Clients => {
-                self.hosts[usize::from(host)].reads_clients
+            End::Host(host, _) => {
+                let host = &self.hosts[usize::from(host)];
+                match self.connections[to.connection as usize].port {
+                    Port::Clients => host.reads_clients,
+                    Port::Ring => host.reads_peers,
+                }
             }
             _ => true,
         };

@@ -14,7 +14,7 @@ use crate::error_log::ErrorLog;
 use crate::failure::Task;
 use crate::floor::Floor;
 use crate::held::Held;
-use crate::journal::{self, Journal};
+use crate::journal::{self, Journal, Released};
 use crate::reports::Reports;
 use crate::rt::{self, Async};
 use crate::tls::{self, Tls};
@@ -40,6 +40,13 @@ const READ_MAX: usize = 256 << 10;
 /// The daemon as its tasks share it.
 pub(crate) type Shared = Rc<RefCell<Daemon>>;
 
+/// Whose connections are read.
+#[derive(Clone, Copy)]
+struct Reads {
+    clients: bool,
+    peers: bool,
+}
+
 /// All state of a running daemon.
 pub(crate) struct Daemon {
     /// For the tasks that turns start.
@@ -61,7 +68,8 @@ pub(crate) struct Daemon {
     peer_silence: Duration,
     /// Connections whose tasks wait until reading is allowed.
     parked: Vec<ConnId>,
-    read_clients: bool,
+    /// Whether the node wants them read.
+    reads: Reads,
     pub(crate) journal: Journal,
     /// Buffers for pieces of the journal that are not under way.
     read_buffers: Vec<Vec<u8>>,
@@ -111,7 +119,7 @@ impl Daemon {
                 is_below_floor: false,
                 peer_silence: file.settings.peer_silence,
                 parked: Vec::new(),
-                read_clients: true,
+                reads: Reads { clients: true, peers: true },
                 journal,
                 read_buffers: Vec::new(),
                 access_log,
@@ -200,8 +208,8 @@ impl Daemon {
     pub(crate) fn may_read(&mut self, conn: ConnId) -> bool {
         let Some(connection) = self.connections.get_mut(conn) else { return false };
         let is_allowed = match connection.kind {
-            Kind::Client => self.read_clients && !self.held.has(conn),
-            Kind::Peer(_) => !self.access_log.is_held(),
+            Kind::Client => self.reads.clients && !self.held.has(conn),
+            Kind::Peer(_) => self.reads.peers && !self.access_log.is_held(),
         };
         if is_allowed {
             return true;
@@ -362,10 +370,11 @@ impl Daemon {
         self.report(now, outputs);
         self.keep_journal(outputs);
         self.alarm.set(outputs.wake_at);
-        if outputs.read_clients && !mem::replace(&mut self.read_clients, outputs.read_clients) {
+        let before =
+            mem::replace(&mut self.reads, Reads { clients: outputs.read_clients, peers: outputs.read_peers });
+        if self.reads.clients && !before.clients || self.reads.peers && !before.peers {
             self.unpark();
         }
-        self.read_clients = outputs.read_clients;
         self.is_stopped |= outputs.stopped;
         self.progress();
     }
@@ -430,9 +439,8 @@ impl Daemon {
             let floor = Floor { dirs: [dir.clone(), self.access_log.dir()], keep_free: self.keep_free };
             rt::spawn(prepare(shared.clone(), dir, segment, floor));
         }
-        for number in &outputs.release {
-            let released = self.journal.release(*number);
-            self.went(Task::Release, &released);
+        if !outputs.release.is_empty() {
+            rt::spawn(release(shared.clone(), self.journal.release(&outputs.release)));
         }
         for read in &outputs.read {
             let file = self.journal.file(read.at.segment);
@@ -493,7 +501,7 @@ impl Daemon {
     pub(crate) fn seen(&self) -> http::Life {
         http::Life {
             view: self.node.view(self.clock.mono()),
-            reads_clients: self.read_clients,
+            reads_clients: self.reads.clients,
             is_below_floor: self.is_below_floor,
             held_bytes: self.access_log.held_bytes() as u64,
             connections_refused: self.door.refusals.each().collect(),
@@ -527,6 +535,12 @@ async fn prepare(daemon: Shared, dir: PathBuf, segment: Prepare, floor: Floor) {
     daemon.borrow_mut().is_below_floor = is_below_floor;
     daemon.borrow_mut().went(Task::Prepare, &prepared);
     daemon.borrow_mut().turn(Input::Prepared { ok: prepared.is_ok() });
+}
+
+/// Lets segments go.
+async fn release(daemon: Shared, segments: Released) {
+    let released = rt::unblock(move || segments.let_go()).await;
+    daemon.borrow_mut().went(Task::Release, &released);
 }
 
 /// Reads a piece of the journal and gives it to the node; nothing where it cannot be read.

@@ -55,6 +55,32 @@ impl Unsynced {
     }
 }
 
+/// Segments whose files may go.
+pub(crate) struct Released {
+    dir: PathBuf,
+    numbers: Vec<u64>,
+}
+
+impl Released {
+    /// Each file waits to be used again, or goes. Blocks, for as long as the system writes the directory to the disk.
+    pub(crate) fn let_go(&self) -> io::Result<()> {
+        // One that cannot go keeps no other.
+        self.numbers.iter().fold(Ok(()), |done, number| done.and(self.let_one_go(*number)))
+    }
+
+    fn let_one_go(&self, number: u64) -> io::Result<()> {
+        let path = path_of(&self.dir, number);
+        let done = match prepare::spares(&self.dir)?.len() {
+            n if n < SPARES_MAX => fs::rename(&path, path.with_extension("spare")),
+            _ => fs::remove_file(&path),
+        };
+        match done {
+            Err(e) if e.kind() == ErrorKind::NotFound => Ok(()),
+            other => other,
+        }
+    }
+}
+
 impl Journal {
     /// The journal in this directory.
     pub(crate) fn new(dir: &Path) -> Journal {
@@ -135,20 +161,12 @@ impl Journal {
         self.open(number).map(|segment| segment.file)
     }
 
-    /// Nobody needs this segment any more: its file waits to be used again, or goes.
-    pub(crate) fn release(&mut self, number: u64) -> io::Result<()> {
-        self.open.retain(|s| s.number != number);
-        self.unsynced.retain(|s| s.number != number);
-        self.syncing.retain(|s| s.number != number);
-        let path = path_of(&self.dir, number);
-        let done = match prepare::spares(&self.dir)?.len() {
-            n if n < SPARES_MAX => fs::rename(&path, path.with_extension("spare")),
-            _ => fs::remove_file(&path),
-        };
-        match done {
-            Err(e) if e.kind() == ErrorKind::NotFound => Ok(()),
-            other => other,
+    /// Nobody needs these segments any more; what is returned lets their files go.
+    pub(crate) fn release(&mut self, numbers: &[u64]) -> Released {
+        for segments in [&mut self.open, &mut self.unsynced, &mut self.syncing] {
+            segments.retain(|s| !numbers.contains(&s.number));
         }
+        Released { dir: self.dir.clone(), numbers: numbers.to_vec() }
     }
 
     fn open(&mut self, number: u64) -> io::Result<Segment> {
@@ -251,7 +269,7 @@ mod tests {
         read(&journal.file(1).unwrap(), 65530, &mut bytes, 100).unwrap();
         assert_eq!(bytes.len(), 6);
 
-        journal.release(1).unwrap();
+        journal.release(&[1]).let_go().unwrap();
         assert!(journal.file(1).is_err());
         prepare(dir.path(), Prepare { segment: 2, bytes: 4096 }).unwrap();
         prepare(dir.path(), Prepare { segment: 3, bytes: 65536 }).unwrap();
@@ -284,7 +302,7 @@ mod tests {
         for segment in 1..=5 {
             prepare(dir.path(), Prepare { segment, bytes: 4096 }).unwrap();
         }
-        (1..=5).for_each(|segment| journal.release(segment).unwrap());
+        journal.release(&[1, 2, 3, 4, 5]).let_go().unwrap();
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), SPARES_MAX);
     }
 

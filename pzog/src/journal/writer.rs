@@ -3,7 +3,7 @@
 use crate::event::{LogFile, Outputs, Place, Prepare, Slice, Span};
 use crate::journal::frame::{HEADER_BYTES, header};
 use crate::journal::record::Mark;
-use crate::limits::INDEX_BYTES;
+use crate::limits::{INDEX_BYTES, PREPARE_WAIT};
 use crate::time::Time;
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
@@ -70,7 +70,7 @@ impl Entry {
 enum Spare {
     /// To be asked for now, of at least so many bytes.
     Wanted(u32),
-    Asked(u32),
+    Asked(u32, Time),
     Ready(u32),
     /// There was no room; to be asked for again then.
     NoRoom(Time),
@@ -282,22 +282,28 @@ impl Journal {
         let bytes = match self.spare {
             Spare::Wanted(least) => size.max(least),
             Spare::NoRoom(again) if again <= now => size,
-            Spare::NoRoom(_) | Spare::Asked(_) | Spare::Ready(_) => return None,
+            Spare::NoRoom(_) | Spare::Asked(..) | Spare::Ready(_) => return None,
         };
-        self.spare = Spare::Asked(bytes);
+        self.spare = Spare::Asked(bytes, now);
         Some(Prepare { segment: self.next_number(), bytes })
     }
 
     pub(crate) fn prepared(&mut self, ok: bool, again: Time) {
-        if let Spare::Asked(size) = self.spare {
+        if let Spare::Asked(size, _) = self.spare {
             self.spare = if ok { Spare::Ready(size) } else { Spare::NoRoom(again) };
             self.no_room = !ok;
         }
     }
 
-    pub(crate) fn deadline(&self) -> Option<Time> {
+    /// Whether the next segment was asked for not long ago, and is not ready.
+    pub(crate) fn is_awaited(&self, now: Time) -> bool {
+        matches!(self.spare, Spare::Asked(_, since) if now < since + PREPARE_WAIT)
+    }
+
+    pub(crate) fn deadline(&self, now: Time) -> Option<Time> {
         match self.spare {
             Spare::NoRoom(again) => Some(again),
+            Spare::Asked(_, since) if self.is_awaited(now) => Some(since + PREPARE_WAIT),
             _ => None,
         }
     }

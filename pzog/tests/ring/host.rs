@@ -18,6 +18,7 @@ pub(crate) struct Host {
     pub(crate) disk: Disk,
     pub(crate) wake_at: Option<Time>,
     pub(crate) reads_clients: bool,
+    pub(crate) reads_peers: bool,
 }
 
 impl Host {

@@ -65,6 +65,10 @@ impl World {
             let how = if out.read_clients { "reads its clients" } else { "stops reading its clients" };
             self.note(&format!("{} {how}", self.hosts[host].name));
         }
+        if std::mem::replace(&mut self.hosts[host].reads_peers, out.read_peers) != out.read_peers {
+            let how = if out.read_peers { "reads its peers" } else { "stops reading its peers" };
+            self.note(&format!("{} {how}", self.hosts[host].name));
+        }
         if out.stopped {
             self.note(&format!("{} has stopped", self.hosts[host].name));
             self.kill(host);

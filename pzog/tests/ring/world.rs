@@ -104,7 +104,7 @@ impl World {
         let me = self.hosts[host].index_of(host);
         let identity = Identity { ring, me, incarnation, process, seed: incarnation << 8 | host as u64 };
         self.hosts[host].incarnation = incarnation;
-        self.hosts[host].reads_clients = true;
+        (self.hosts[host].reads_clients, self.hosts[host].reads_peers) = (true, true);
         let size = self.settings.segment_bytes;
         let recovered = self.hosts[host].disk.recover(&identity.ring, me, size);
         recovered
@@ -283,8 +283,13 @@ impl World {
     fn can_deliver(&self, connection: usize, side: usize) -> bool {
         let Connection { port, ends, .. } = &self.connections[connection];
         match (&ends[1 - side], &ends[side]) {
-            (Party::Host(from, _), Party::Host(to, _)) => !self.held.contains(&(*from, *to)),
-            (_, Party::Host(to, _)) => *port == Port::Ring || self.hosts[*to].reads_clients,
+            (Party::Host(from, _), Party::Host(to, _)) => {
+                self.hosts[*to].reads_peers && !self.held.contains(&(*from, *to))
+            }
+            (_, Party::Host(to, _)) => match port {
+                Port::Ring => self.hosts[*to].reads_peers,
+                Port::Clients => self.hosts[*to].reads_clients,
+            },
             _ => true,
         }
     }
