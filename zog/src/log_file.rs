@@ -8,6 +8,7 @@ use crate::rotated;
 use flexi_logger::writers::{ArcFileLogWriter, FileLogWriter};
 use flexi_logger::{Cleanup, Criterion, FileSpec, FlexiLoggerError, Naming};
 use ringfile::{LogSettings, RotateAge};
+use rustix::fs::{FallocateFlags, fallocate};
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::mem;
@@ -18,6 +19,12 @@ use std::time::UNIX_EPOCH;
 
 /// Seconds until a rotation that failed is tried again.
 const ROTATE_AGAIN_SECONDS: u64 = 1;
+
+/// Bytes of room that are asked for ahead of a file: as many as it has, but not more …
+const RESERVE_MAX: u64 = 4 << 20;
+
+/// … and none where it has not so many.
+const RESERVE_MIN: u64 = 64 << 10;
 
 /// What writes to the file; a trait, so that tests can fill the disk.
 pub(crate) trait Writer {
@@ -66,6 +73,8 @@ pub(crate) struct LogFile {
     rotate_after: u64,
     /// Bytes that were written to it, or were there before.
     length: u64,
+    /// Up to here room was asked for.
+    reserved: u64,
     /// What lies beyond `length` is left from a failed write.
     is_torn: bool,
     unsynced: Unsynced,
@@ -87,6 +96,7 @@ impl LogFile {
             period: 0,
             rotate_after: 0,
             length: file.metadata()?.len(),
+            reserved: 0,
             is_torn: false,
             unsynced: Unsynced { files: vec![Arc::clone(&file)], directory: Some(Arc::clone(&directory)) },
             file,
@@ -101,6 +111,7 @@ impl LogFile {
     pub(crate) fn append(&mut self, lines: &[u8]) -> io::Result<()> {
         self.cut()?;
         self.unsynced.add(&self.file);
+        self.reserve(lines.len() as u64);
         let written = self.writer.append(&self.file, lines);
         match written {
             Ok(()) => self.length += lines.len() as u64,
@@ -178,8 +189,33 @@ impl LogFile {
         Ok(())
     }
 
+    /// Asks for room for what comes next. Where a file grows by one page after the other, each of them waits while a sync
+    /// finds places on the disk for those before it; where there is room already, none does (ext4). A system that
+    /// cannot do it, or a disk that is nearly full, is told by the writes themselves.
+    fn reserve(&mut self, bytes: u64) {
+        let ahead = self.length.min(RESERVE_MAX);
+        if self.length + bytes <= self.reserved || ahead < RESERVE_MIN {
+            return;
+        }
+        self.reserved = self.length + bytes + ahead;
+        if let Err(e) = fallocate(&*self.file, FallocateFlags::KEEP_SIZE, self.length, bytes + ahead) {
+            log::debug!("{}: no room ahead: {e}", self.path().display());
+        }
+    }
+
+    /// Gives back what was asked for and not used.
+    fn give_back(&mut self) {
+        if mem::take(&mut self.reserved) > 0
+            && let Err(e) = self.file.metadata().and_then(|metadata| self.file.set_len(metadata.len()))
+        {
+            log::debug!("{}: room that is not used stays reserved: {e}", self.path().display());
+        }
+    }
+
     fn follow(&mut self) -> io::Result<()> {
-        self.file = Arc::new(open_append(&self.path())?);
+        let next = Arc::new(open_append(&self.path())?);
+        self.give_back();
+        self.file = next;
         self.length = self.file.metadata()?.len();
         self.unsynced.directory = Some(Arc::clone(&self.directory));
         Ok(())
@@ -376,6 +412,25 @@ pub(crate) mod tests {
         let unsynced = log.take_unsynced();
         assert_eq!(unsynced.files.len(), 3, "every piece has to reach the disk");
         unsynced.sync().unwrap();
+    }
+
+    #[test]
+    fn room_ahead_is_not_of_the_file_and_is_given_back() {
+        let dir = tempfile::tempdir().unwrap();
+        let (mut log, _) = LogFile::open(dir.path(), "access", &rotating(1_000_000)).unwrap();
+        let line = [&[b'x'; 1023][..], b"\n"].concat();
+        let begun = Arc::clone(&log.file);
+        for lines in 1..=900 {
+            append(&mut log, &line, 0).unwrap();
+            assert_eq!(begun.metadata().unwrap().len(), lines * 1024);
+        }
+        let on_disk = |file: &File| file.metadata().unwrap().blocks() * 512;
+        if on_disk(&begun) < 1_200_000 {
+            return; // a file system that reserves nothing
+        }
+        (0..100).for_each(|_| append(&mut log, &line, 0).unwrap());
+        assert_eq!((pieces(dir.path()).len(), begun.metadata().unwrap().len()), (1, 977 * 1024));
+        assert!(on_disk(&begun) < 1_010_000, "{}", on_disk(&begun));
     }
 
     #[test]
