@@ -241,6 +241,7 @@ impl Node {
     pub(crate) fn close_peer(&mut self, conn: ConnId, out: &mut Outputs) {
         let Some(peer) = self.peers.get_mut(conn).filter(|p| p.phase != Phase::Closing) else { return };
         (peer.phase, peer.deadline) = (Phase::Closing, None);
+        self.links_due = None;
         out.close.push(conn);
         if let Some(host) = peer.host {
             self.version_1_down(conn, host, out);

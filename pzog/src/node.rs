@@ -77,6 +77,8 @@ pub struct Node {
     pub(crate) links: Vec<Link>,
     pub(crate) clients: Slots<Client>,
     pub(crate) peers: Slots<Peer>,
+    /// When links and peers are to be looked at; `None` where that is to be found out.
+    pub(crate) links_due: Option<Option<Time>>,
     pub(crate) streams: Streams,
     pub(crate) own: Own,
     pub(crate) sessions: Sessions,
@@ -222,6 +224,7 @@ impl Node {
             ways: ways_by_host,
             clients: Slots::default(),
             peers: Slots::default(),
+            links_due: None,
             sessions,
             tokens: BTreeMap::new(),
             sync: Sync::default(),
@@ -262,6 +265,9 @@ impl Node {
         self.begin_turn(now.mono, &input, out);
         let mut consumed = 0;
         let mut lines: &[u8] = &[];
+        if !matches!(input, Input::ClientLines { .. } | Input::PeerLines { .. } | Input::Synced) {
+            self.links_due = None;
+        }
         match input {
             Input::ClientLines { conn, bytes } => consumed = self.client_lines(now, conn, bytes, out),
             Input::PeerLines { conn, bytes } => {
@@ -359,7 +365,7 @@ impl Node {
         out.wake_at = self.next_deadline(now);
     }
 
-    fn next_deadline(&self, now: Time) -> Option<Time> {
+    fn next_deadline(&mut self, now: Time) -> Option<Time> {
         let stop = self.stopping.map(|s| s.deadline);
         let sync = self.sync.at.filter(|_| self.sync.syncing.is_none());
         let window = self.own.window_until;

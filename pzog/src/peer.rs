@@ -146,6 +146,7 @@ impl Node {
 
     /// A line other than data.
     fn peer_line(&mut self, now: Now, conn: ConnId, line: &[u8], out: &mut Outputs) {
+        self.links_due = None;
         let Some(peer) = self.peers.get_mut(conn) else { return };
         let (phase, dialed, was_up) = (peer.phase, peer.dialed, peer.was_up());
         match (PeerLine::parse(line), phase) {
@@ -289,6 +290,7 @@ impl Node {
         if self.links_deadline().is_none_or(|at| at > now) {
             return;
         }
+        self.links_due = None;
         let conns: Vec<ConnId> = self.peers.iter().map(|(conn, _)| conn).collect();
         for conn in conns {
             self.tend_peer(now, conn, out);
@@ -362,8 +364,17 @@ impl Node {
         }
     }
 
-    /// When [`Node::tend_links`] has something to do.
-    pub(crate) fn links_deadline(&self) -> Option<Time> {
+    /// When [`Node::tend_links`] has something to do. Remembered, since to look at all connections in every turn would cost
+    /// more than most turns: whatever may bring it forward has it found out anew.
+    pub(crate) fn links_deadline(&mut self) -> Option<Time> {
+        let may_change = self.is_stopping() || self.settings.connect == Connect::OnDemand;
+        let due = self.links_due.filter(|_| !may_change).unwrap_or_else(|| self.find_links_deadline());
+        debug_assert_eq!(due, self.find_links_deadline(), "what is remembered is out of date");
+        self.links_due = Some(due);
+        due
+    }
+
+    fn find_links_deadline(&self) -> Option<Time> {
         let of_peer = |p: &Peer| match p.phase {
             Phase::Up => {
                 let silent = p.unanswered.map(|since| since + self.settings.peer_silence);

@@ -64,8 +64,8 @@ pub(crate) struct Message {
     /// Its host, that host's life and its number there; how often it was published.
     origin: (u8, u32, u64),
     published: u32,
-    /// The hosts of the rings of those who published it, one bit each.
-    owed: u64,
+    /// Who published it, and the hosts of its ring then, one bit each.
+    owed: Vec<(u8, u64)>,
     /// What had it for certain was lost with a disk.
     is_orphan: bool,
     /// An append of it was cut short, and may be whole.
@@ -170,7 +170,7 @@ impl Checks {
             answered,
             origin,
             published: 0,
-            owed: 0,
+            owed: Vec::new(),
             is_orphan: false,
             may_be_cut_short: false,
         });

@@ -53,7 +53,8 @@ pub(crate) struct Daemon {
     shared: Weak<RefCell<Daemon>>,
     pub(crate) clock: Clock,
     node: Node,
-    outputs: Outputs,
+    /// Not here while they are carried out. Boxed, since they are long, and go to and fro in each turn.
+    outputs: Option<Box<Outputs>>,
     /// Shared by all connections: each keeps only its unfinished line.
     read_buffer: Vec<u8>,
     /// Bytes of one read.
@@ -110,7 +111,7 @@ impl Daemon {
                 shared: shared.clone(),
                 clock: Clock::new(),
                 node,
-                outputs: Outputs::default(),
+                outputs: None,
                 read_buffer: vec![0; READ_MAX + LINE_MAX],
                 read_max: read_max(file),
                 connections: Connections::default(),
@@ -149,7 +150,7 @@ impl Daemon {
             return;
         }
         let now = self.clock.now();
-        self.node.handle(now, input, &mut self.outputs);
+        self.node.handle(now, input, self.outputs.get_or_insert_default());
         self.perform(now, &[]);
         self.after_turn(now);
     }
@@ -167,7 +168,11 @@ impl Daemon {
     pub(crate) fn journal_read(&mut self, id: u32, mut bytes: Vec<u8>) {
         if !self.has_failed {
             let now = self.clock.now();
-            self.node.handle(now, Input::JournalRead { id, bytes: &mut bytes }, &mut self.outputs);
+            self.node.handle(
+                now,
+                Input::JournalRead { id, bytes: &mut bytes },
+                self.outputs.get_or_insert_default(),
+            );
             self.perform(now, &bytes);
             self.after_turn(now);
         }
@@ -285,7 +290,7 @@ impl Daemon {
             Kind::Peer(_) => Input::PeerLines { conn, bytes },
         };
         let refused_before = self.node.counters().refused;
-        let consumed = self.node.handle(now, input, &mut self.outputs);
+        let consumed = self.node.handle(now, input, self.outputs.get_or_insert_default());
         self.perform(now, bytes);
         if let Some(connection) = self.connections.get_mut(conn) {
             connection.tail.clear();
@@ -344,7 +349,7 @@ impl Daemon {
     }
 
     fn perform(&mut self, now: Now, input: &[u8]) {
-        let mut outputs = mem::take(&mut self.outputs);
+        let Some(mut outputs) = self.outputs.take() else { return };
         // What is for one connection stands together then, in its order, and is one write.
         outputs.forward.sort_by_key(|(conn, _)| *conn);
         self.send(&outputs.forward, &outputs, input);
@@ -352,7 +357,7 @@ impl Daemon {
             Ok(()) => self.carry_out(now, &mut outputs, input),
             Err(e) => self.fail("the journal cannot be written", &e),
         }
-        self.outputs = outputs;
+        self.outputs = Some(outputs);
     }
 
     fn carry_out(&mut self, now: Now, outputs: &mut Outputs, input: &[u8]) {

@@ -5,6 +5,7 @@ use super::{Checks, Has, Logs};
 use crate::disk::Disk;
 use crate::event::{Moment, Process};
 use crate::twin::ORIGINAL;
+use pzog::Level;
 use pzog::time::STAMP_LEN;
 
 impl Checks {
@@ -20,7 +21,7 @@ impl Checks {
             if is_own {
                 let message = &mut self.messages[id as usize];
                 message.published += 1;
-                message.owed |= self.hosts[usize::from(place)].ring;
+                message.owed.push((place, self.hosts[usize::from(place)].ring));
                 message.origin = (place, life, seq_of(head).unwrap_or(0));
                 if let Some(lies) = &mut self.lies {
                     lies.said(stream_of(head), seq_of(head).unwrap_or(0), now);
@@ -89,6 +90,11 @@ impl Checks {
         for (_, id) in host.fresh.drain(..) {
             let is_logged = host.logs.count(id) > 0;
             host.has[id as usize] = if is_logged { Has::Synced } else { Has::Not };
+            let message = &mut self.messages[id as usize];
+            // It never left this host: who publishes it anew owes it to the hosts of its own ring.
+            if !is_logged && message.said.level > Level::Journaled {
+                message.owed.retain(|(publisher, _)| *publisher != place);
+            }
         }
         // An append that was said to have failed may have brought all of it to the disk.
         for id in (0..host.has.len()).filter(|id| host.logs.count(*id as u32) > 0) {
