@@ -5,7 +5,7 @@ use pzog::{ConnId, Outputs, Slice};
 use std::io::IoSlice;
 
 /// Parts of one `writev`; more of them take another one.
-const PARTS: usize = 64;
+const PARTS: usize = 16;
 
 /// A block of answers to take any number of them from.
 const OK: &[u8] = b"OK\r\n";

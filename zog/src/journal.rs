@@ -20,7 +20,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Pieces of one `pwritev`; more of them take another one.
-const PIECES: usize = 64;
+const PIECES: usize = 16;
 
 /// Segments that are kept open to be read again; there may be thousands, and each is a descriptor.
 pub(crate) const OPEN_MAX: usize = 8;

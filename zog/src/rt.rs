@@ -27,6 +27,8 @@ pub(crate) fn run<T: 'static>(future: impl Future<Output = T> + 'static) -> T {
     let mut cx = Context::from_waker(&waker);
     EXECUTOR.with(|executor| {
         let mut main = pin!(executor.spawn(future));
+        // Kept while we sleep, so that a wake from another thread ends the sleep.
+        let mut tick = pin!(executor.tick());
         loop {
             if main.is_finished()
                 && let Poll::Ready(result) = main.as_mut().poll(&mut cx)
@@ -34,8 +36,6 @@ pub(crate) fn run<T: 'static>(future: impl Future<Output = T> + 'static) -> T {
                 return result;
             }
             reactor.begin_round();
-            // Kept until the look is over, so that a wake from another thread ends the sleep.
-            let mut tick = pin!(executor.tick());
             let mut ran = 0;
             while ran < TASKS_PER_LOOK && tick.as_mut().poll(&mut cx).is_ready() {
                 tick.set(executor.tick());

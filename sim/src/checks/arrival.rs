@@ -21,7 +21,9 @@ impl Checks {
     fn addressees(&self, message: &Message) -> impl Iterator<Item = usize> {
         let (hosts, owed) = match message.said.kind {
             Kind::Only(hosts) => (hosts, hosts),
-            Kind::All | Kind::Numbered(_) => (u64::MAX, message.owed.iter().fold(0, |all, (_, ring)| all | ring)),
+            Kind::All | Kind::Numbered(_) => {
+                (u64::MAX, message.owed.iter().fold(0, |all, (_, ring)| all | ring))
+            }
         };
         let since = message.said.at;
         let is_meant = move |place: &usize| {

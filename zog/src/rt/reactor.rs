@@ -5,12 +5,13 @@
 //! are, and a socket costs none besides its reads and writes.
 
 use rustix::event::{EventfdFlags, Timespec, epoll, eventfd};
+use rustix::io::Errno;
 use rustix::net::{self, AddressFamily, SocketFlags, SocketType, sockopt};
 use slab::Slab;
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::future::{Future, poll_fn};
-use std::io::{self, ErrorKind, IoSlice, Read, Write};
+use std::io::{self, ErrorKind, IoSlice};
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
 use std::os::fd::{AsFd, OwnedFd};
 use std::pin::Pin;
@@ -109,7 +110,7 @@ impl Reactor {
         };
         let timeout = timeout.and_then(|timeout| Timespec::try_from(timeout).ok());
         match epoll::wait(&self.epoll, rustix::buffer::spare_capacity(&mut events), timeout.as_ref()) {
-            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Ok(_) | Err(Errno::INTR) => {}
             Err(e) => log::error!("cannot wait for sockets: {e}"),
         }
         is_asleep.store(false, Ordering::SeqCst);
@@ -247,17 +248,15 @@ impl<T: AsFd> Async<T> {
     }
 }
 
-impl<T: AsFd> Async<T>
-where
-    for<'a> &'a T: Read + Write,
-{
+/// By the system's own calls: the C library's cost as much again at low rates, since threads may be cancelled in them.
+impl<T: AsFd> Async<T> {
     /// One read of what is there now.
     ///
     /// # Errors
     /// [`ErrorKind::WouldBlock`] where nothing is, and what the system says.
     pub(crate) fn read_now(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        match (&self.io).read(buffer) {
-            Err(e) if e.kind() == ErrorKind::WouldBlock => Err(self.not_readable().into()),
+        match rustix::io::read(&self.io, &mut *buffer) {
+            Err(Errno::WOULDBLOCK) => Err(self.not_readable().into()),
             Ok(n) => {
                 // What is less than asked for is all there was; more makes a new edge, but for the end.
                 if n < buffer.len() && !self.source.ended.get() {
@@ -265,13 +264,13 @@ where
                 }
                 Ok(n)
             }
-            other => other,
+            Err(e) => Err(e.into()),
         }
     }
 
     /// Reads what is there, or the first that comes.
     pub(crate) async fn read_some(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.when_readable(|mut io| io.read(buffer)).await
+        self.when_readable(|io| Ok(rustix::io::read(io, &mut *buffer)?)).await
     }
 
     /// One write of what can be written now.
@@ -279,19 +278,19 @@ where
     /// # Errors
     /// [`ErrorKind::WouldBlock`] where nothing can, and what the system says.
     pub(crate) fn write_now(&self, bytes: &[u8]) -> io::Result<usize> {
-        self.written((&self.io).write(bytes))
+        self.written(rustix::io::write(&self.io, bytes))
     }
 
     /// As [`Async::write_now`], of several pieces.
     pub(crate) fn write_vectored_now(&self, parts: &[IoSlice<'_>]) -> io::Result<usize> {
-        self.written((&self.io).write_vectored(parts))
+        self.written(rustix::io::writev(&self.io, parts))
     }
 
-    fn written(&self, written: io::Result<usize>) -> io::Result<usize> {
-        if written.as_ref().is_err_and(|e| e.kind() == ErrorKind::WouldBlock) {
+    fn written(&self, written: Result<usize, Errno>) -> io::Result<usize> {
+        if written == Err(Errno::WOULDBLOCK) {
             self.source.writable.set(false);
         }
-        written
+        Ok(written?)
     }
 }
 
@@ -313,7 +312,7 @@ impl Async<TcpStream> {
             net::bind(&socket, &SocketAddr::new(from, 0))?;
         }
         match net::connect(&socket, &address) {
-            Ok(()) | Err(rustix::io::Errno::INPROGRESS) => {}
+            Ok(()) | Err(Errno::INPROGRESS) => {}
             Err(e) => return Err(e.into()),
         }
         let socket = Async::new(TcpStream::from(socket))?;
