@@ -363,10 +363,10 @@ impl Daemon {
     fn carry_out(&mut self, now: Now, outputs: &mut Outputs, input: &[u8]) {
         outputs.send.sort_by_key(|(conn, _)| *conn);
         outputs.answer.sort_by_key(|(conn, _)| *conn);
-        self.send(&outputs.send, outputs, input);
         if outputs.sync {
             sync::journal(self); // the disk begins while the rest is done
         }
+        self.send(&outputs.send, outputs, input);
         self.write_log(&outputs.log);
         self.answer(outputs, input);
         self.mark(outputs.mark);
