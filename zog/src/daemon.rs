@@ -12,25 +12,21 @@ use crate::dialer::{self, Dialer};
 use crate::door::{self, Door};
 use crate::error_log::ErrorLog;
 use crate::failure::Task;
-use crate::floor::Floor;
 use crate::held::Held;
-use crate::journal::{self, Journal, Released};
+use crate::journal::Journal;
 use crate::reports::Reports;
 use crate::rt::{self, Async};
+use crate::segments::{self, Segments};
 use crate::tls::{self, Tls};
 use crate::tokens::{self, Tokens};
 use crate::{gather, half_open, halt, http, rotate, serve, sync};
 use pzog::limits::{LINE_MAX, READS_IN_SEGMENT};
-use pzog::{ConnId, HostIndex, Input, Node, Now, Outputs, Prepare, Read, Severity, Slice, Source};
+use pzog::{ConnId, HostIndex, Input, Node, Now, Outputs, Severity, Slice, Source};
 use ringfile::RingFile;
 use std::cell::RefCell;
-use std::fs::File;
-use std::io;
 use std::mem;
 use std::net::{SocketAddr, TcpStream};
-use std::path::PathBuf;
 use std::rc::{Rc, Weak};
-use std::sync::Arc;
 use std::task::Waker;
 use std::time::Duration;
 
@@ -61,10 +57,6 @@ pub(crate) struct Daemon {
     read_max: usize,
     pub(crate) connections: Connections,
     pub(crate) door: Door,
-    /// Bytes, see [`Floor`].
-    keep_free: u64,
-    /// Fewer were free when it was looked last.
-    is_below_floor: bool,
     /// For links, see [`half_open`].
     peer_silence: Duration,
     /// Connections whose tasks wait until reading is allowed.
@@ -72,8 +64,7 @@ pub(crate) struct Daemon {
     /// Whether the node wants them read.
     reads: Reads,
     pub(crate) journal: Journal,
-    /// Buffers for pieces of the journal that are not under way.
-    read_buffers: Vec<Vec<u8>>,
+    pub(crate) segments: Segments,
     pub(crate) access_log: AccessLog,
     pub(crate) held: Held,
     pub(crate) reports: Reports,
@@ -116,13 +107,11 @@ impl Daemon {
                 read_max: read_max(file),
                 connections: Connections::default(),
                 door,
-                keep_free: file.keep_free,
-                is_below_floor: false,
                 peer_silence: file.settings.peer_silence,
                 parked: Vec::new(),
                 reads: Reads { clients: true, peers: true },
                 journal,
-                read_buffers: Vec::new(),
+                segments: Segments::new(file.keep_free),
                 access_log,
                 held: Held::default(),
                 reports: Reports::new(error_log, &file.ring(), me),
@@ -164,19 +153,15 @@ impl Daemon {
         rotate::if_due(self, now.utc_seconds);
     }
 
-    /// A piece of the journal that was read.
-    pub(crate) fn journal_read(&mut self, id: u32, mut bytes: Vec<u8>) {
-        if !self.has_failed {
-            let now = self.clock.now();
-            self.node.handle(
-                now,
-                Input::JournalRead { id, bytes: &mut bytes },
-                self.outputs.get_or_insert_default(),
-            );
-            self.perform(now, &bytes);
-            self.after_turn(now);
+    /// One turn for a piece of the journal that was read.
+    pub(crate) fn journal_read(&mut self, id: u32, bytes: &mut [u8]) {
+        if self.has_failed {
+            return;
         }
-        self.read_buffers.push(bytes);
+        let now = self.clock.now();
+        self.node.handle(now, Input::JournalRead { id, bytes }, self.outputs.get_or_insert_default());
+        self.perform(now, bytes);
+        self.after_turn(now);
     }
 
     /// Takes a new connection in and starts its task.
@@ -368,12 +353,12 @@ impl Daemon {
         }
         self.send(&outputs.send, outputs, input);
         self.write_log(&outputs.log);
-        self.answer(outputs, input);
-        self.mark(outputs.mark);
+        halt::answer(self, outputs, input);
+        halt::mark(self, outputs.mark);
         self.dial(&outputs.dial);
-        self.close(&outputs.close);
+        halt::close(self, &outputs.close);
         self.report(now, outputs);
-        self.keep_journal(outputs);
+        segments::keep(self, outputs);
         self.alarm.set(outputs.wake_at);
         let before =
             mem::replace(&mut self.reads, Reads { clients: outputs.read_clients, peers: outputs.read_peers });
@@ -384,7 +369,7 @@ impl Daemon {
         self.progress();
     }
 
-    fn send(&mut self, slices: &[(ConnId, Slice)], outputs: &Outputs, input: &[u8]) {
+    pub(crate) fn send(&mut self, slices: &[(ConnId, Slice)], outputs: &Outputs, input: &[u8]) {
         for run in slices.chunk_by(|a, b| a.0 == b.0) {
             let conn = run[0].0;
             let Some(connection) = self.connections.get_mut(conn) else { continue };
@@ -414,60 +399,10 @@ impl Daemon {
         }
     }
 
-    fn answer(&mut self, outputs: &Outputs, input: &[u8]) {
-        if !self.access_log.is_held() {
-            return self.send(&outputs.answer, outputs, input);
-        }
-        for answers in outputs.answer.chunk_by(|a, b| a.0 == b.0) {
-            if outputs.log.is_empty() && !self.held.has(answers[0].0) {
-                self.send(answers, outputs, input);
-                continue;
-            }
-            let copies = answers.iter().map(|(conn, slice)| (*conn, gather::copy(*slice, outputs, input)));
-            self.held.answers.extend(copies);
-        }
-    }
-
-    fn mark(&mut self, is_wanted: bool) {
-        if is_wanted && self.access_log.is_held() {
-            self.held.mark = true;
-        } else if is_wanted {
-            sync::access_log(self);
-        }
-    }
-
-    /// Makes segments of the journal ready, lets them go, and reads them.
-    fn keep_journal(&mut self, outputs: &Outputs) {
-        let Some(shared) = self.shared() else { return };
-        if let Some(segment) = outputs.prepare {
-            let dir = self.journal.dir().to_owned();
-            let floor = Floor { dirs: [dir.clone(), self.access_log.dir()], keep_free: self.keep_free };
-            rt::spawn(prepare(shared.clone(), dir, segment, floor));
-        }
-        if !outputs.release.is_empty() {
-            rt::spawn(release(shared.clone(), self.journal.release(&outputs.release)));
-        }
-        for read in &outputs.read {
-            let file = self.journal.file(read.at.segment);
-            let buffer = self.read_buffers.pop().unwrap_or_default();
-            rt::spawn(read_journal(shared.clone(), *read, file, buffer));
-        }
-    }
-
     fn dial(&mut self, hosts: &[HostIndex]) {
         for host in hosts {
             if let Some(shared) = self.shared() {
                 rt::spawn(dialer::dial(shared, *host));
-            }
-        }
-    }
-
-    fn close(&mut self, conns: &[ConnId]) {
-        for conn in conns {
-            if self.held.has(*conn) {
-                self.held.closes.push(*conn);
-            } else if let Some(connection) = self.connections.get_mut(*conn) {
-                connection.close();
             }
         }
     }
@@ -496,7 +431,7 @@ impl Daemon {
     /// New settings for the node.
     pub(crate) fn reconfigure(&mut self, file: &RingFile, tokens: Option<Tokens>) {
         self.read_max = read_max(file);
-        self.keep_free = file.keep_free;
+        self.segments.keep_free = file.keep_free;
         self.peer_silence = file.settings.peer_silence;
         self.door.configure(file, tokens);
         self.turn(Input::Reconfigured { settings: file.settings });
@@ -507,7 +442,7 @@ impl Daemon {
         http::Life {
             view: self.node.view(self.clock.mono()),
             reads_clients: self.reads.clients,
-            is_below_floor: self.is_below_floor,
+            is_below_floor: self.segments.is_below_floor,
             held_bytes: self.access_log.held_bytes() as u64,
             connections_refused: self.door.refusals.each().collect(),
             cert_expires_at: self.tls.as_ref().map(|tls| tls.expires_at()),
@@ -528,36 +463,4 @@ impl Daemon {
 
 fn read_max(file: &RingFile) -> usize {
     READ_MAX.min(file.settings.segment_bytes as usize / READS_IN_SEGMENT as usize)
-}
-
-/// Makes a segment ready and tells the node.
-async fn prepare(daemon: Shared, dir: PathBuf, segment: Prepare, floor: Floor) {
-    let (is_below_floor, prepared) = rt::unblock(move || {
-        let above = floor.check();
-        (above.is_err(), above.and_then(|()| journal::prepare(&dir, segment)))
-    })
-    .await;
-    daemon.borrow_mut().is_below_floor = is_below_floor;
-    daemon.borrow_mut().went(Task::Prepare, &prepared);
-    daemon.borrow_mut().turn(Input::Prepared { ok: prepared.is_ok() });
-}
-
-/// Lets segments go.
-async fn release(daemon: Shared, segments: Released) {
-    let released = rt::unblock(move || segments.let_go()).await;
-    daemon.borrow_mut().went(Task::Release, &released);
-}
-
-/// Reads a piece of the journal and gives it to the node; nothing where it cannot be read.
-async fn read_journal(daemon: Shared, read: Read, file: io::Result<Arc<File>>, mut bytes: Vec<u8>) {
-    let (bytes, done) = rt::unblock(move || {
-        let done = file.and_then(|file| journal::read(&file, read.at.offset, &mut bytes, read.bytes));
-        if done.is_err() {
-            bytes.clear();
-        }
-        (bytes, done)
-    })
-    .await;
-    daemon.borrow_mut().went(Task::Read, &done);
-    daemon.borrow_mut().journal_read(read.id, bytes);
 }

@@ -2,8 +2,8 @@
 
 use crate::daemon::{Daemon, Shared};
 use crate::rt::{self, Timer};
-use crate::sync;
-use pzog::{ConnId, Input, Severity};
+use crate::{gather, sync};
+use pzog::{ConnId, Input, Outputs, Severity};
 use std::io::{self, IoSlice};
 use std::mem;
 use std::time::Duration;
@@ -30,6 +30,42 @@ pub(crate) fn tell_node(daemon: &mut Daemon) {
     }
 }
 
+/// Answers of a turn: those of messages wait while its lines are held, and so does whatever comes behind them on a
+/// connection.
+pub(crate) fn answer(daemon: &mut Daemon, outputs: &Outputs, input: &[u8]) {
+    if !daemon.access_log.is_held() {
+        return daemon.send(&outputs.answer, outputs, input);
+    }
+    for answers in outputs.answer.chunk_by(|a, b| a.0 == b.0) {
+        if outputs.log.is_empty() && !daemon.held.has(answers[0].0) {
+            daemon.send(answers, outputs, input);
+            continue;
+        }
+        let copies = answers.iter().map(|(conn, slice)| (*conn, gather::copy(*slice, outputs, input)));
+        daemon.held.answers.extend(copies);
+    }
+}
+
+/// Marks access.log, now or once it is whole.
+pub(crate) fn mark(daemon: &mut Daemon, is_wanted: bool) {
+    if is_wanted && daemon.access_log.is_held() {
+        daemon.held.mark = true;
+    } else if is_wanted {
+        sync::access_log(daemon);
+    }
+}
+
+/// Closes connections, now or behind what waits for them.
+pub(crate) fn close(daemon: &mut Daemon, conns: &[ConnId]) {
+    for conn in conns {
+        if daemon.held.has(*conn) {
+            daemon.held.closes.push(*conn);
+        } else if let Some(connection) = daemon.connections.get_mut(*conn) {
+            connection.close();
+        }
+    }
+}
+
 async fn retry(daemon: Shared) {
     loop {
         Timer::after(AGAIN).await;
@@ -53,7 +89,7 @@ async fn retry(daemon: Shared) {
 fn resume(daemon: &mut Daemon) {
     let held = mem::take(&mut daemon.held);
     for (conn, bytes) in &held.answers {
-        answer(daemon, *conn, bytes);
+        send(daemon, *conn, bytes);
     }
     if held.mark {
         sync::access_log(daemon);
@@ -68,7 +104,7 @@ fn resume(daemon: &mut Daemon) {
     daemon.progress();
 }
 
-fn answer(daemon: &mut Daemon, conn: ConnId, bytes: &[u8]) {
+fn send(daemon: &mut Daemon, conn: ConnId, bytes: &[u8]) {
     if let Some(connection) = daemon.connections.get_mut(conn) {
         connection.send(&mut [IoSlice::new(bytes)]);
     }

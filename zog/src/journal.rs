@@ -64,8 +64,11 @@ pub(crate) struct Released {
 impl Released {
     /// Each file waits to be used again, or goes. Blocks, for as long as the system writes the directory to the disk.
     pub(crate) fn let_go(&self) -> io::Result<()> {
-        // One that cannot go keeps no other.
-        self.numbers.iter().fold(Ok(()), |done, number| done.and(self.let_one_go(*number)))
+        let mut done = Ok(());
+        for number in &self.numbers {
+            done = done.and(self.let_one_go(*number)); // one that cannot go keeps no other
+        }
+        done
     }
 
     fn let_one_go(&self, number: u64) -> io::Result<()> {

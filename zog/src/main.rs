@@ -39,6 +39,7 @@ mod rotate;
 mod rotated;
 mod rt;
 mod run;
+mod segments;
 mod serve;
 mod signals;
 mod state_dir;

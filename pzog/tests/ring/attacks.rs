@@ -1,5 +1,6 @@
 //! What strangers, and clients that do not behave, may do without harm to an honest host.
 
+use crate::disk::Mood;
 use crate::network::Port;
 use crate::world::World;
 use pzog::journal::Recovered;
@@ -169,6 +170,38 @@ fn a_connection_that_took_nothing_before_the_link_was_up_gets_no_messages() {
     assert!(!sent(&out), "{:?}", out.send);
     node.handle(now, Input::Drained { conn: peer }, &mut out);
     assert_eq!(out.read.len(), 1, "it is served from the journal now");
+}
+
+#[test]
+fn peers_wait_for_a_segment_that_is_late_but_not_for_long() {
+    let settings = Settings { segment_bytes: SEGMENT, ..Settings::default() };
+    let mut world = World::new(&["MV", "PA"], Scheme::Receiver, settings);
+    world.start(0);
+    world.connect("PA", 0, Port::Ring);
+    let digest = world.ring().digest();
+    let hello = format!(
+        "HELLO org.xlattice.pzog/2.2 MV PA 00000000000000a1 1 {digest:016x}\r\nOK PA/00000000000000a1 0 0\r\n"
+    );
+    world.say("PA", hello.as_bytes());
+    world.run(Duration::from_secs(1));
+    world.hosts[0].disk.mood = Mood::Hangs;
+    let said = 3 * SEGMENT / 100;
+    for seq in 1..=said {
+        let text = "x".repeat(60);
+        let line = format!("0PA/00000000000000a1.{seq} 20261121T025142Z {text}\r\n");
+        world.say("PA", line.as_bytes());
+        world.run(Duration::from_micros(10));
+    }
+    let trace = world.take_trace();
+    assert_eq!(trace.matches("MV stops reading its peers").count(), 1, "{}", last_lines(&world));
+    assert!(!trace.contains("WANT"), "nothing was let go");
+    world.run(Duration::from_millis(600));
+    let trace = world.take_trace();
+    assert!(trace.contains("MV reads its peers"), "a link does not fall silent for it");
+    world.hosts[0].disk.mood = Mood::Works;
+    world.say("PA", format!("OK PA/00000000000000a1 {said} {said}\r\n").as_bytes());
+    check(&mut world);
+    assert!(world.trace().contains("MV → PA  WANT"), "what there was no room for is asked for when there is");
 }
 
 #[test]

@@ -274,8 +274,10 @@ impl World {
     fn is_possible(&self, step: usize) -> bool {
         match self.steps[step] {
             Step::Dial { .. } | Step::Closed { .. } => true,
-            Step::Synced { host } | Step::Marked { host } => self.hosts[host].disk.mood != Mood::Hangs,
-            Step::Prepared { .. } | Step::Read { .. } => true,
+            Step::Synced { host } | Step::Marked { host } | Step::Prepared { host, .. } => {
+                self.hosts[host].disk.mood != Mood::Hangs
+            }
+            Step::Read { .. } => true,
             Step::Deliver { connection, side } => self.can_deliver(connection, side),
         }
     }
