@@ -9,11 +9,11 @@ use crate::rt;
 use pzog::{Input, Outputs, Prepare, Read};
 use std::fs::File;
 use std::io;
+use std::mem;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-/// Buffers that wait for the next read, and the bytes of each.
-const BUFFERS_KEPT: usize = 2;
+/// Bytes of a buffer that is kept for the next read.
 const BUFFER_KEPT_MAX: usize = 512 << 10;
 
 /// What is kept from one time to the next.
@@ -23,8 +23,8 @@ pub(crate) struct Segments {
     pub(crate) keep_free: u64,
     /// Fewer were free when it was looked last.
     pub(crate) is_below_floor: bool,
-    /// Not under way.
-    buffers: Vec<Vec<u8>>,
+    /// Of the last read.
+    buffer: Vec<u8>,
 }
 
 impl Segments {
@@ -47,7 +47,7 @@ pub(crate) fn keep(daemon: &mut Daemon, outputs: &Outputs) {
     }
     for read in &outputs.read {
         let file = daemon.journal.file(read.at.segment);
-        let mut buffer = daemon.segments.buffers.pop().unwrap_or_default();
+        let mut buffer = mem::take(&mut daemon.segments.buffer);
         // Here, since each thread keeps what was once allocated in it.
         buffer.reserve(read.bytes as usize);
         rt::spawn(read_piece(shared.clone(), *read, file, buffer));
@@ -86,8 +86,7 @@ async fn read_piece(daemon: Shared, read: Read, file: io::Result<Arc<File>>, mut
     let mut daemon = daemon.borrow_mut();
     daemon.went(Task::Read, &done);
     daemon.journal_read(read.id, &mut bytes);
-    let buffers = &mut daemon.segments.buffers;
-    if buffers.len() < BUFFERS_KEPT && bytes.capacity() <= BUFFER_KEPT_MAX {
-        buffers.push(bytes);
+    if bytes.capacity() <= BUFFER_KEPT_MAX {
+        daemon.segments.buffer = bytes;
     }
 }
