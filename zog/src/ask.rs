@@ -168,25 +168,51 @@ fn ask(host: &Host, question: &Question, asker: &Asker) -> Answer {
     let deadline = Instant::now() + asker.patience;
     let asked = || {
         let socket = connect(host, deadline)?;
+        let timed = Timed { socket: &socket, deadline };
         match &asker.known {
-            None => read(&socket, &socket, question, deadline),
-            Some(known) => read(&socket, protect(&socket, known, host, deadline)?, question, deadline),
+            None => read(timed, question),
+            Some(known) => read(protect(timed, known, host)?, question),
         }
     };
     asked().map_err(|e| explain(&e, asker.patience))
 }
 
-/// Speaks TLS with this host, which has to prove its name.
-fn protect<'s>(
+/// A socket that fails when the time is over, however little comes at a time until then.
+struct Timed<'s> {
     socket: &'s TcpStream,
-    known: &Known,
-    host: &Host,
     deadline: Instant,
-) -> io::Result<impl Read + Write + 's> {
+}
+
+impl Timed<'_> {
+    fn peek(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.socket.set_read_timeout(Some(left(self.deadline)?))?;
+        self.socket.peek(buffer)
+    }
+}
+
+impl Read for Timed<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.socket.set_read_timeout(Some(left(self.deadline)?))?;
+        self.socket.read(buffer)
+    }
+}
+
+impl Write for Timed<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.socket.set_write_timeout(Some(left(self.deadline)?))?;
+        self.socket.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Speaks TLS with this host, which has to prove its name.
+fn protect<'s>(mut socket: Timed<'s>, known: &Known, host: &Host) -> io::Result<impl Read + Write + 's> {
     let config = known.host(&host.name).map_err(io::Error::other)?;
     let mut tls = ringkeys::dial(config).map_err(io::Error::other)?;
-    tls.write_tls(&mut &*socket)?;
-    socket.set_read_timeout(Some(left(deadline)?))?;
+    tls.write_tls(&mut socket)?;
     let mut first = [0; 256];
     let seen = socket.peek(&mut first)?;
     match said_plainly(&first[..seen]) {
@@ -222,20 +248,14 @@ fn connect(host: &Host, deadline: Instant) -> io::Result<TcpStream> {
     Err(error)
 }
 
-/// Asks over what lies on this socket.
-fn read(
-    socket: &TcpStream,
-    mut stream: impl Read + Write,
-    question: &Question,
-    deadline: Instant,
-) -> io::Result<Told> {
+/// Asks, and reads the answer.
+fn read(mut stream: impl Read + Write, question: &Question) -> io::Result<Told> {
     let asked = since_1970().as_secs_f64();
     stream.write_all(&question.lines)?;
     let mut is_let_in = !question.has_token;
     let mut reader = BufReader::new(stream.take(ANSWER_MAX));
     let mut told = Told { facts: Vec::new(), asked, heard: asked };
     loop {
-        socket.set_read_timeout(Some(left(deadline)?))?;
         let mut line = Vec::new();
         reader.read_until(b'\n', &mut line)?;
         if told.facts.is_empty() {
@@ -269,18 +289,23 @@ mod tests {
         answered_to(&asked, bytes)
     }
 
-    fn answered_to(question: &Question, bytes: &'static [u8]) -> Answer {
+    /// A host that is played.
+    fn host() -> (Host, TcpListener) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = listener.local_addr().unwrap().port();
         let host = Host {
             name: "A".into(),
             address: "127.0.0.1".into(),
             ring_port: 1,
             client_address: "127.0.0.1".into(),
-            client_port: port,
+            client_port: listener.local_addr().unwrap().port(),
             http_port: None,
             is_retired: false,
         };
+        (host, listener)
+    }
+
+    fn answered_to(question: &Question, bytes: &'static [u8]) -> Answer {
+        let (host, listener) = host();
         let length = question.lines.len();
         let server = thread::spawn(move || {
             let (mut socket, _) = listener.accept().unwrap();
@@ -316,6 +341,24 @@ mod tests {
         assert_eq!(told.peer("B").unwrap().word(2), "down");
         assert!(told.peer("C").is_none());
         assert_eq!((told.lacks(), told.says_lacking("B"), told.says_lacking("C")), (2, 4, 0));
+    }
+
+    #[test]
+    fn a_host_that_answers_a_byte_at_a_time_is_not_waited_for_longer() {
+        let (host, listener) = host();
+        let server = thread::spawn(move || {
+            let (mut socket, _) = listener.accept().unwrap();
+            // One that gives up would otherwise be waited for until all is said: a minute.
+            let said = (0..3000).take_while(|_| {
+                thread::sleep(Duration::from_millis(20));
+                socket.write_all(b"+").is_ok()
+            });
+            said.count()
+        });
+        let patience = Duration::from_millis(200);
+        let why = ask(&host, &question(None), &Asker { known: None, patience }).unwrap_err();
+        assert_eq!(why, "no answer within 200ms");
+        assert!(server.join().unwrap() < 3000);
     }
 
     #[test]
