@@ -4,6 +4,7 @@ use super::{Ring, read};
 use crate::logs::{counts, texts};
 use crate::wait::{comes_true, wait_until};
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 
 /// How the text of a message begins that a test sends only to see that all before it has arrived.
@@ -23,8 +24,19 @@ impl Ring {
         without_fences(&self.raw_access_logs(host))
     }
 
+    /// Read again where a rotation came between: a piece that was renamed meanwhile would be missing, or there twice.
     fn raw_access_logs(&self, host: usize) -> String {
-        self.access_log_pieces(host).iter().map(|p| read(p)).collect()
+        let pieces = || -> Vec<(PathBuf, Option<u64>)> {
+            let inode = |piece: &PathBuf| piece.metadata().ok().map(|metadata| metadata.ino());
+            self.access_log_pieces(host).into_iter().map(|piece| (piece.clone(), inode(&piece))).collect()
+        };
+        loop {
+            let before = pieces();
+            let logs = before.iter().map(|(piece, _)| read(piece)).collect();
+            if pieces() == before {
+                return logs;
+            }
+        }
     }
 
     /// What stands at the end of a log that may be very long.
