@@ -132,7 +132,7 @@ pub const SEGMENTS_IDLE: usize = 2;
 /// do not.
 pub const RELEASE_WITHIN: Duration = Duration::from_millis(20);
 
-/// Peers are not read for so long at most while a segment is late: less than any silence that ends a link.
+/// Peers are not read for so long at most while a segment is late: far less than the silence that ends a link, by default.
 pub const PREPARE_WAIT: Duration = Duration::from_millis(500);
 
 /// Room for another segment is asked for again after this time.

@@ -9,8 +9,8 @@ use crate::journal::record::{
 use crate::journal::recovered::Certain;
 use crate::journal::writer::Entry;
 use crate::limits::{
-    LINE_GROWTH, MARK_WITHIN, NOTES_BYTES, PEER_GROWTH, PREPARE_AGAIN, READS_IN_SEGMENT, RELEASE_WITHIN,
-    SEGMENTS_IDLE, TELL_ALL_WITHIN, TYPICAL_GROWTH, UPKEEP,
+    LINE_GROWTH, LINE_MAX, MARK_WITHIN, NOTES_BYTES, PEER_GROWTH, PREPARE_AGAIN, READS_IN_SEGMENT,
+    RELEASE_WITHIN, SEGMENTS_IDLE, TELL_ALL_WITHIN, TYPICAL_GROWTH, UPKEEP,
 };
 use crate::node::Node;
 use crate::ring::HostIndex;
@@ -63,7 +63,8 @@ impl Node {
     /// Whether peers may be read. Messages that there is no room for would be let go and fetched again, which takes far
     /// longer than the next segment mostly does; links must not fall silent for it, though.
     pub(crate) fn has_room_for_peers(&self, now: Time) -> bool {
-        let most = self.settings.segment_bytes / READS_IN_SEGMENT * PEER_GROWTH + NOTES_BYTES;
+        let lines = self.settings.segment_bytes / READS_IN_SEGMENT + LINE_MAX as u32;
+        let most = lines * PEER_GROWTH + NOTES_BYTES;
         !self.journal.is_awaited(now) || self.journal.room() >= most
     }
 

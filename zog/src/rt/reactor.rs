@@ -248,7 +248,7 @@ impl<T: AsFd> Async<T> {
     }
 }
 
-/// By the system's own calls: the C library's cost as much again at low rates, since threads may be cancelled in them.
+/// By the system's own calls: in the C library's a thread may be cancelled, and to see to that costs at low rates.
 impl<T: AsFd> Async<T> {
     /// One read of what is there now.
     ///
