@@ -5,6 +5,7 @@ use crate::interrupt;
 use crate::message::{Message, now};
 use anyhow::{Context, Result, bail};
 use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
+use rustix::event::{self, PollFd, PollFlags};
 use rustix::fd::OwnedFd;
 use rustix::time::{ClockId, Timespec, clock_gettime};
 use std::collections::VecDeque;
@@ -68,7 +69,7 @@ fn drive(load: &Load, poll: &OwnedFd, clients: &mut [Client], start: u64, patien
             bail!("{unfinished} clients have waited {} s for answers", patience.as_secs());
         }
         events.clear();
-        epoll::wait(poll, rustix::buffer::spare_capacity(&mut events), Some(&pause(load, clients, start)))?;
+        wait(poll, &mut events, &pause(load, clients, start))?;
         for event in &events {
             let index = event.data.u64() as usize;
             moved = now;
@@ -80,6 +81,14 @@ fn drive(load: &Load, poll: &OwnedFd, clients: &mut [Client], start: u64, patien
             }
         }
     }
+    Ok(())
+}
+
+/// Waits for clients that can go on. `epoll_wait` alone would round a pause up to whole milliseconds, in which many messages
+/// become due, and only clients that are not answered would be late by that.
+fn wait(poll: &OwnedFd, events: &mut Vec<epoll::Event>, pause: &Timespec) -> Result<()> {
+    event::poll(&mut [PollFd::new(poll, PollFlags::IN)], Some(pause))?;
+    epoll::wait(poll, rustix::buffer::spare_capacity(events), Some(&Timespec::default()))?;
     Ok(())
 }
 
