@@ -63,13 +63,13 @@ pub const VERSION_1_KEEPALIVE: Duration = Duration::from_secs(100);
 
 /// A host syncs so soon after an append, whatever the level: what a loss of power may take of level `journaled`. Each sync
 /// costs changes of thread and writes to the disk, at low rates for a few messages.
-pub const SYNC_WITHIN: Duration = Duration::from_millis(250);
+pub const SYNC_WITHIN: Duration = Duration::from_secs(1);
 
 /// A host syncs so soon already where much was appended: so files are released sooner, and used again …
 pub const SYNC_MUCH_WITHIN: Duration = Duration::from_millis(80);
 
 /// … much: so many bytes.
-pub const SYNC_MUCH_BYTES: u32 = 2 << 20;
+pub const SYNC_MUCH_BYTES: u32 = 4 << 20;
 
 /// A watermark is told to the stream's origin after so many messages …
 pub const TELL_MESSAGES: u64 = 512;
@@ -120,7 +120,7 @@ pub const READS_IN_SEGMENT: u32 = 64;
 pub const TYPICAL_GROWTH: u32 = 8;
 
 /// access.log is synced, and where it stands is noted in the journal, so soon after something was logged.
-pub const MARK_WITHIN: Duration = Duration::from_secs(1);
+pub const MARK_WITHIN: Duration = Duration::from_secs(10);
 
 /// How often it is looked whether segments can be released and sessions forgotten, if nothing calls for it sooner.
 pub const UPKEEP: Duration = Duration::from_secs(10);

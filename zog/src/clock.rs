@@ -1,5 +1,6 @@
-//! The two clocks.
+//! The two clocks. Running time is that of the round of [`crate::rt`] in which it is asked for.
 
+use crate::rt;
 use pzog::{Now, Time};
 use std::cell::Cell;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -27,7 +28,7 @@ pub(crate) struct Clock {
 
 impl Clock {
     pub(crate) fn new() -> Clock {
-        Clock { start: Instant::now(), utc: Cell::default() }
+        Clock { start: rt::now(), utc: Cell::default() }
     }
 
     /// What the node is told at the beginning of a turn.
@@ -50,7 +51,7 @@ impl Clock {
 
     /// Running time alone.
     pub(crate) fn mono(&self) -> Time {
-        Time::default() + self.start.elapsed()
+        Time::default() + rt::now().saturating_duration_since(self.start)
     }
 
     /// The moment a timer has to be set to.

@@ -1,14 +1,13 @@
 //! One TCP connection: its unfinished line, what could not be written yet, and writing without waiting.
 
 use crate::bucket::Bucket;
-use crate::rt::Async;
+use crate::rt::{Async, Timer};
 use crate::tls::{Layer, News};
-use pzog::HostIndex;
+use pzog::{ConnId, HostIndex};
 use std::io::{self, ErrorKind, IoSlice};
 use std::mem;
 use std::net::{Shutdown, SocketAddr, TcpStream};
-use std::task::{Context, Poll, Waker, ready};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Bytes that may wait for one peer to take them. The node sends no messages to a peer for which something waits, so
 /// only one that never takes anything, and is not noticed to be dead, comes so far; it is closed.
@@ -16,6 +15,9 @@ const PEER_OUT_MAX: usize = 64 << 20;
 
 /// Bytes of an empty out-buffer that are kept for the next time.
 const OUT_KEPT: usize = 64 << 10;
+
+/// A connection that is being closed gets so long to take what was sent and to shut its end.
+const CLOSE: Duration = Duration::from_secs(5);
 
 /// Who is at the other end.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -38,7 +40,7 @@ pub(crate) enum Phase {
     /// Our end is shut; what still comes is read and thrown away until the other end is shut too. Closing
     /// without that would reset the connection, and the other side might never see our last line.
     Draining,
-    /// It is over; the node is told by the connection's task.
+    /// It is over; the node is told when it is served next.
     Ended,
 }
 
@@ -55,7 +57,7 @@ pub(crate) struct Connection {
     pub(crate) phase: Phase,
     /// The unfinished line, shorter than `LINE_MAX`.
     pub(crate) tail: Vec<u8>,
-    /// Whether its task waits until reading is allowed again.
+    /// Whether it waits until reading is allowed again.
     pub(crate) is_parked: bool,
     /// Whether the node was told that it takes no more.
     pub(crate) is_blocked: bool,
@@ -71,11 +73,13 @@ pub(crate) struct Connection {
     pub(crate) lines: Bucket,
     /// It is not read before.
     pub(crate) rest_until: Option<Instant>,
+    /// It is over then, since it is being closed.
+    close_by: Option<Instant>,
+    /// For one of the two.
+    timer: Option<Box<Timer>>,
     /// Empty except when a write would have blocked; the first `written` bytes are gone.
     out: Vec<u8>,
     written: usize,
-    /// Of the connection's task.
-    waker: Option<Waker>,
 }
 
 impl Connection {
@@ -95,9 +99,10 @@ impl Connection {
             is_suspect: false,
             lines: Bucket::default(),
             rest_until: None,
+            close_by: None,
+            timer: None,
             out: Vec::new(),
             written: 0,
-            waker: None,
         }
     }
 
@@ -122,19 +127,39 @@ impl Connection {
         self.tls.as_mut()?.take_news()
     }
 
-    /// Remembers the task to wake.
-    pub(crate) fn keep_waker(&mut self, waker: &Waker) {
-        match &mut self.waker {
-            Some(kept) => kept.clone_from(waker),
-            none => *none = Some(waker.clone()),
-        }
+    /// Has it served from now on, see [`crate::serve`].
+    pub(crate) fn serve_as(&self, conn: ConnId) {
+        self.socket.serve_as(conn.0);
     }
 
-    /// Has the connection's task look again.
+    /// Has it served once more.
     pub(crate) fn wake(&self) {
-        if let Some(waker) = &self.waker {
-            waker.wake_by_ref();
+        self.socket.serve_again();
+    }
+
+    /// Whether it may be read again; if not, it is served when it may.
+    pub(crate) fn has_rested(&mut self) -> bool {
+        let has_rested = self.rest_until.is_none_or(|at| self.has_come(at));
+        if has_rested {
+            self.rest_until = None;
         }
+        has_rested
+    }
+
+    /// Whether it has been closing for too long; if not, it is served when it has.
+    pub(crate) fn is_late_to_close(&mut self) -> bool {
+        let at = *self.close_by.get_or_insert_with(|| Instant::now() + CLOSE);
+        self.has_come(at)
+    }
+
+    fn has_come(&mut self, at: Instant) -> bool {
+        let timer = self.timer.get_or_insert_with(|| Box::new(Timer::never()));
+        timer.set_at(at);
+        let has_come = self.socket.has_come(timer);
+        if has_come {
+            self.timer = None;
+        }
+        has_come
     }
 
     /// Whether all that was to be sent is written.
@@ -164,12 +189,7 @@ impl Connection {
         read
     }
 
-    /// Waits until there is something to read.
-    pub(crate) fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if self.holds_something() { Poll::Ready(()) } else { self.socket.poll_readable(cx) }
-    }
-
-    /// Whether there is still something to read, as far as is known.
+    /// Whether there is something to read, as far as is known.
     pub(crate) fn is_readable(&self) -> bool {
         self.holds_something() || self.socket.is_readable()
     }
@@ -207,15 +227,13 @@ impl Connection {
         self.kind != Kind::Client && self.out.len() - self.written > PEER_OUT_MAX
     }
 
-    /// Writes the out-buffer as the other end takes it.
-    pub(crate) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        while !self.write_now() {
-            ready!(self.socket.poll_writable(cx));
-        }
-        Poll::Ready(())
+    /// Writes of the out-buffer what the other end takes now. Whether it is empty then; if not, the connection is served when
+    /// there is room.
+    pub(crate) fn flush(&mut self) -> bool {
+        self.is_flushed() || self.socket.is_writable() && self.write_now()
     }
 
-    /// Writes of the out-buffer what can be written now; its task writes the rest.
+    /// Writes of the out-buffer what can be written now; the rest when there is room.
     fn write_out(&mut self) {
         if !self.write_now() {
             self.wake();

@@ -59,7 +59,7 @@ pub(crate) struct Daemon {
     pub(crate) door: Door,
     /// For links, see [`half_open`].
     peer_silence: Duration,
-    /// Connections whose tasks wait until reading is allowed.
+    /// Connections that wait until reading is allowed.
     parked: Vec<ConnId>,
     /// Whether the node wants them read.
     reads: Reads,
@@ -98,6 +98,7 @@ impl Daemon {
         door: Door,
     ) -> Shared {
         Rc::new_cyclic(|shared| {
+            serve::begin(shared.clone());
             RefCell::new(Daemon {
                 shared: shared.clone(),
                 clock: Clock::new(),
@@ -174,8 +175,8 @@ impl Daemon {
         let mut connection = Connection::new(socket, kind, address);
         self.protect(&mut connection);
         let conn = self.connections.insert(connection);
-        if let Some(shared) = self.shared() {
-            rt::spawn(serve::serve(shared, conn));
+        if let Some(connection) = self.connections.get(conn) {
+            connection.serve_as(conn);
         }
         self.turn(match kind {
             Kind::Client => Input::ClientConnected { conn },
@@ -194,7 +195,7 @@ impl Daemon {
         }
     }
 
-    /// Whether this connection may be read now; if not, its task is woken when it may.
+    /// Whether this connection may be read now; if not, it is served when it may.
     pub(crate) fn may_read(&mut self, conn: ConnId) -> bool {
         let Some(connection) = self.connections.get_mut(conn) else { return false };
         let is_allowed = match connection.kind {
@@ -210,7 +211,7 @@ impl Daemon {
         false
     }
 
-    /// Lets the tasks that wait for it look again whether they may read.
+    /// Serves those that wait to be read: perhaps they may now.
     pub(crate) fn unpark(&mut self) {
         for conn in self.parked.drain(..) {
             if let Some(connection) = self.connections.get_mut(conn) {

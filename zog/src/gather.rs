@@ -73,10 +73,37 @@ mod tests {
     use crate::connection::Kind;
     use crate::rt::{self, Async};
     use pzog::Span;
+    use std::cell::RefCell;
     use std::future::poll_fn;
     use std::io::Read;
     use std::net::{TcpListener, TcpStream};
+    use std::rc::Rc;
+    use std::task::{Poll, Waker};
     use std::thread;
+
+    /// Serves it until all is written.
+    async fn flushed(connection: Connection) -> Connection {
+        let serving = Rc::new(RefCell::new((connection, None::<Waker>)));
+        let served = serving.clone();
+        rt::serve_by(move |_| {
+            let (connection, waker) = &mut *served.borrow_mut();
+            if connection.flush() {
+                waker.take().expect("somebody waits").wake();
+            }
+        });
+        poll_fn(|cx| {
+            let (connection, waker) = &mut *serving.borrow_mut();
+            if connection.is_flushed() {
+                return Poll::Ready(());
+            }
+            *waker = Some(cx.waker().clone());
+            connection.serve_as(ConnId(0));
+            Poll::Pending
+        })
+        .await;
+        rt::serve_by(|_| {});
+        Rc::into_inner(serving).expect("nobody serves it any more").into_inner().0
+    }
 
     #[test]
     fn what_blocks_waits_and_the_order_stays() {
@@ -104,8 +131,7 @@ mod tests {
                 far.read_to_end(&mut read).unwrap();
                 read
             });
-            poll_fn(|cx| connection.poll_flush(cx)).await;
-            assert!(connection.is_flushed());
+            let mut connection = flushed(connection).await;
             connection.shut();
             assert_eq!(reader.join().unwrap(), [&expected[..], b"small"].concat());
         });

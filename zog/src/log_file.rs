@@ -10,7 +10,8 @@ use flexi_logger::{Cleanup, Criterion, FileSpec, FlexiLoggerError, Naming};
 use ringfile::{LogSettings, RotateAge};
 use rustix::fs::{FallocateFlags, fallocate};
 use std::fs::{File, OpenOptions};
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use rustix::io::Errno;
+use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
 use std::mem;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -37,8 +38,17 @@ pub(crate) trait Writer {
 }
 
 impl Writer for ArcFileLogWriter {
-    fn append(&self, mut file: &File, lines: &[u8]) -> io::Result<()> {
-        file.write_all(lines)
+    fn append(&self, file: &File, mut lines: &[u8]) -> io::Result<()> {
+        // By the system's own call, as in `rt`.
+        while !lines.is_empty() {
+            match rustix::io::write(file, lines) {
+                Ok(0) => return Err(ErrorKind::WriteZero.into()),
+                Ok(written) => lines = &lines[written..],
+                Err(Errno::INTR) => {}
+                Err(e) => return Err(e.into()),
+            }
+        }
+        Ok(())
     }
 
     fn rotate(&self) -> io::Result<()> {

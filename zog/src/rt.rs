@@ -13,15 +13,17 @@ use reactor::Reactor;
 use std::future::Future;
 use std::pin::pin;
 use std::task::{Context, Poll};
+use std::time::Instant;
 
-/// So many tasks run before sockets and timers are looked at again: few, since one may take a long turn.
-const TASKS_PER_LOOK: usize = 4;
+/// So many sockets are served, and tasks run, before sockets and timers are looked at again: few, since one may take a
+/// long turn.
+const STEPS_PER_LOOK: usize = 4;
 
 thread_local! {
     static EXECUTOR: LocalExecutor<'static> = const { LocalExecutor::new() };
 }
 
-/// Runs the daemon on this thread until `future` is done; the tasks of [`spawn`] run meanwhile.
+/// Runs the daemon on this thread until `future` is done; the tasks of [`spawn`] run meanwhile, and sockets are served.
 pub(crate) fn run<T: 'static>(future: impl Future<Output = T> + 'static) -> T {
     let (reactor, waker) = (Reactor::of_thread(), Reactor::waker());
     let mut cx = Context::from_waker(&waker);
@@ -29,21 +31,40 @@ pub(crate) fn run<T: 'static>(future: impl Future<Output = T> + 'static) -> T {
         let mut main = pin!(executor.spawn(future));
         // Kept while we sleep, so that a wake from another thread ends the sleep.
         let mut tick = pin!(executor.tick());
+        // A tick that has found nothing need not be asked again before it calls the waker.
+        let mut may_tick = true;
         loop {
             if main.is_finished()
                 && let Poll::Ready(result) = main.as_mut().poll(&mut cx)
             {
                 return result;
             }
-            reactor.begin_round();
-            let mut ran = 0;
-            while ran < TASKS_PER_LOOK && tick.as_mut().poll(&mut cx).is_ready() {
-                tick.set(executor.tick());
-                ran += 1;
+            let mut is_busy = true;
+            for _ in 0..STEPS_PER_LOOK {
+                let has_served = reactor.serve_next();
+                may_tick |= reactor.was_notified();
+                may_tick = may_tick && tick.as_mut().poll(&mut cx).is_ready();
+                if may_tick {
+                    tick.set(executor.tick());
+                }
+                is_busy = has_served || may_tick;
+                if !is_busy {
+                    break;
+                }
             }
-            reactor.look(ran < TASKS_PER_LOOK && !main.is_finished());
+            reactor.look(!is_busy && !main.is_finished());
         }
     })
+}
+
+/// Has sockets that are served ([`Async::serve_as`]) served by this, between tasks, from now on.
+pub(crate) fn serve_by(server: impl Fn(u32) + 'static) {
+    Reactor::of_thread().serve_by(server);
+}
+
+/// The time as it was when sockets and timers were looked at last: that of a turn, without asking the system again.
+pub(crate) fn now() -> Instant {
+    Reactor::of_thread().now()
 }
 
 /// A task on this thread. Dropping the handle lets it go on.

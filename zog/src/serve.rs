@@ -1,102 +1,85 @@
-//! The task of a connection: waits until the socket can be read or written, and then takes a turn of the daemon.
+//! Serving a connection: whenever something happens to it, what can be done is done, in one turn of the daemon.
 
-use crate::connection::{Connection, Kind, Phase};
-use crate::daemon::{Daemon, Shared};
-use crate::rt::Timer;
+use crate::connection::{Kind, Phase};
+use crate::daemon::Daemon;
+use crate::rt;
 use pzog::{ConnId, Input};
-use std::future::{Future, poll_fn};
-use std::pin::Pin;
-use std::task::{Context, Poll, ready};
-use std::time::Duration;
+use std::cell::RefCell;
+use std::rc::Weak;
 
-/// A connection that is being closed gets so long to take what was sent and to shut its end.
-const CLOSE: Duration = Duration::from_secs(5);
-
-/// Serves a connection to its end, which it reports to the node.
-pub(crate) async fn serve(daemon: Shared, conn: ConnId) {
-    let mut timers = Timers::default();
-    poll_fn(|cx| {
-        let mut daemon = daemon.borrow_mut();
-        let step = poll(&mut daemon, conn, &mut timers, cx);
-        daemon.progress();
-        step
-    })
-    .await;
+/// Serves the connections of this daemon from now on.
+pub(crate) fn begin(daemon: Weak<RefCell<Daemon>>) {
+    rt::serve_by(move |number| {
+        if let Some(daemon) = daemon.upgrade() {
+            let mut daemon = daemon.borrow_mut();
+            serve(&mut daemon, ConnId(number));
+            daemon.progress();
+        }
+    });
 }
 
-/// What the task waits for besides its socket.
-#[derive(Default)]
-struct Timers {
-    /// Until a connection that is being closed must be over.
-    close: Option<Timer>,
-    /// Until a client may be read again.
-    rest: Option<Timer>,
+/// Goes on with a connection until it has to wait.
+fn serve(daemon: &mut Daemon, conn: ConnId) {
+    while step(daemon, conn) {}
 }
 
-fn poll(daemon: &mut Daemon, conn: ConnId, timers: &mut Timers, cx: &mut Context<'_>) -> Poll<()> {
-    loop {
-        let Some(connection) = daemon.connections.get_mut(conn) else { return Poll::Ready(()) };
-        connection.keep_waker(cx.waker());
-        match connection.phase {
-            Phase::Open => ready!(poll_open(daemon, conn, &mut timers.rest, cx)),
-            Phase::Finished => {
-                ready!(connection.poll_flush(cx));
-                if connection.phase == Phase::Finished {
-                    return Poll::Pending; // until the node closes it
-                }
+/// Whether to go on at once.
+fn step(daemon: &mut Daemon, conn: ConnId) -> bool {
+    let Some(connection) = daemon.connections.get_mut(conn) else { return false };
+    let is_closing = matches!(connection.phase, Phase::Closing | Phase::Draining);
+    if is_closing && connection.is_late_to_close() {
+        connection.end();
+    }
+    match connection.phase {
+        Phase::Open => serve_open(daemon, conn),
+        Phase::Finished => {
+            connection.flush();
+            connection.phase != Phase::Finished // else the node has yet to close it
+        }
+        Phase::Closing => {
+            if connection.flush() && connection.phase == Phase::Closing {
+                connection.shut();
             }
-            Phase::Closing | Phase::Draining if is_over(&mut timers.close, cx) => connection.end(),
-            Phase::Closing => {
-                ready!(connection.poll_flush(cx));
-                if connection.phase == Phase::Closing {
-                    connection.shut();
-                }
-            }
-            Phase::Draining => {
-                ready!(connection.poll_readable(cx));
+            connection.phase != Phase::Closing
+        }
+        Phase::Draining => {
+            let is_readable = connection.is_readable();
+            if is_readable {
                 daemon.discard(conn);
             }
-            Phase::Ended => {
-                daemon.ended(conn);
-                return Poll::Ready(());
-            }
+            is_readable
+        }
+        Phase::Ended => {
+            daemon.ended(conn);
+            false
         }
     }
 }
 
-/// Writes what waits, then reads once if reading is allowed.
-fn poll_open(daemon: &mut Daemon, conn: ConnId, rest: &mut Option<Timer>, cx: &mut Context<'_>) -> Poll<()> {
-    let Some(connection) = daemon.connections.get_mut(conn) else { return Poll::Ready(()) };
-    let is_flushed = connection.poll_flush(cx).is_ready();
+/// Writes what waits, then reads once if reading is allowed. Whether to go on at once.
+fn serve_open(daemon: &mut Daemon, conn: ConnId) -> bool {
+    let Some(connection) = daemon.connections.get_mut(conn) else { return true };
+    let is_flushed = connection.flush();
     if connection.phase != Phase::Open {
-        return Poll::Ready(());
+        return true;
     }
     if is_flushed && std::mem::take(&mut connection.is_blocked) {
         daemon.turn(Input::Drained { conn });
-        return Poll::Ready(());
+        return true;
     }
-    if connection.kind == Kind::Client && !is_flushed {
-        return Poll::Pending; // its answers pile up: it is not read until it takes them
+    // A client whose answers pile up is not read until it takes them.
+    let may_read = is_flushed || connection.kind != Kind::Client;
+    if !may_read || !connection.has_rested() || !connection.is_readable() || !daemon.may_read(conn) {
+        return false;
     }
-    if let Some(until) = connection.rest_until {
-        ready!(Pin::new(rest.get_or_insert_with(|| Timer::at(until))).poll(cx));
-        *rest = None;
-        connection.rest_until = None;
-    }
-    if !daemon.may_read(conn) {
-        return Poll::Pending;
-    }
-    let Some(connection) = daemon.connections.get_mut(conn) else { return Poll::Ready(()) };
-    ready!(connection.poll_readable(cx));
     daemon.read(conn);
-    if daemon.connections.get(conn).is_some_and(Connection::is_readable) {
-        cx.waker().wake_by_ref(); // others have their turn before the next read
-        return Poll::Pending;
+    match daemon.connections.get(conn) {
+        Some(connection) if connection.phase == Phase::Open => {
+            if connection.is_readable() {
+                connection.wake(); // others have their turn before the next read
+            }
+            false
+        }
+        _ => true,
     }
-    Poll::Ready(())
-}
-
-fn is_over(patience: &mut Option<Timer>, cx: &mut Context<'_>) -> bool {
-    let timer = patience.get_or_insert_with(|| Timer::after(CLOSE));
-    Pin::new(timer).poll(cx).is_ready()
 }

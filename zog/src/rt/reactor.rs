@@ -3,13 +3,16 @@
 //! Every socket is added once, for reading and writing, and the kernel tells when either *becomes* possible. That is
 //! remembered here until an attempt finds nothing more. So a wait is one system call however many sockets there
 //! are, and a socket costs none besides its reads and writes.
+//!
+//! A socket is waited for by tasks; or it is *served* under a number, as connections are: whatever happens to it calls the
+//! one server of the thread, without a task, a waker and a queue of the executor in between.
 
 use rustix::event::{EventfdFlags, Timespec, epoll, eventfd};
 use rustix::io::Errno;
 use rustix::net::{self, AddressFamily, SocketFlags, SocketType, sockopt};
 use slab::Slab;
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::future::{Future, poll_fn};
 use std::io::{self, ErrorKind, IoSlice};
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
@@ -36,10 +39,25 @@ pub(super) struct Reactor {
     epoll: OwnedFd,
     notifier: Arc<Notifier>,
     sources: RefCell<Slab<Rc<Source>>>,
+    /// Places of sockets that are to be served, each once.
+    due: RefCell<VecDeque<usize>>,
+    server: RefCell<Option<Server>>,
     /// By time, and a number that tells those of one time apart.
-    timers: RefCell<BTreeMap<(Instant, u64), Waker>>,
+    timers: RefCell<BTreeMap<(Instant, u64), Sleeper>>,
     last_timer: Cell<u64>,
+    /// When the last look ended.
+    now: Cell<Instant>,
     events: RefCell<Vec<epoll::Event>>,
+}
+
+/// Serves the socket of a number.
+type Server = Rc<dyn Fn(u32)>;
+
+/// Who waits for a time.
+enum Sleeper {
+    Task(Waker),
+    /// The socket at this place.
+    Socket(usize),
 }
 
 /// Ends the sleep of a thread from another one.
@@ -76,8 +94,11 @@ impl Reactor {
             epoll,
             notifier: Arc::new(Notifier { eventfd, is_notified, is_asleep }),
             sources: RefCell::default(),
+            due: RefCell::default(),
+            server: RefCell::default(),
             timers: RefCell::default(),
             last_timer: Cell::new(0),
+            now: Cell::new(Instant::now()),
             events: RefCell::new(Vec::with_capacity(EVENTS)),
         })
     }
@@ -91,9 +112,41 @@ impl Reactor {
         REACTOR.with(|reactor| Waker::from(Arc::clone(&reactor.notifier)))
     }
 
-    /// All tasks that are awake are about to run: only who is woken from now on keeps the thread from its sleep.
-    pub(super) fn begin_round(&self) {
-        self.notifier.is_notified.store(false, Ordering::SeqCst);
+    /// Whether the waker was called since this was asked last: a task is awake.
+    pub(super) fn was_notified(&self) -> bool {
+        let is_notified = &self.notifier.is_notified;
+        is_notified.load(Ordering::SeqCst) && is_notified.swap(false, Ordering::SeqCst)
+    }
+
+    /// Sockets are served by this from now on.
+    pub(super) fn serve_by(&self, server: impl Fn(u32) + 'static) {
+        *self.server.borrow_mut() = Some(Rc::new(server));
+    }
+
+    /// Serves the socket that has waited longest. Whether there was one.
+    pub(super) fn serve_next(&self) -> bool {
+        let Some(place) = self.due.borrow_mut().pop_front() else { return false };
+        // It may be gone, and another one have its place, which is served once too often then.
+        let number = self.sources.borrow().get(place).and_then(|source| {
+            source.is_due.set(false);
+            source.number.get()
+        });
+        let server = self.server.borrow().clone();
+        if let (Some(number), Some(serve)) = (number, server) {
+            serve(number);
+        }
+        true
+    }
+
+    /// When the last look ended, which is when the present round began.
+    pub(super) fn now(&self) -> Instant {
+        self.now.get()
+    }
+
+    fn make_due(&self, place: usize, source: &Source) {
+        if source.number.get().is_some() && !source.is_due.replace(true) {
+            self.due.borrow_mut().push_back(place);
+        }
     }
 
     /// Wakes the tasks whose sockets or timers are ready; if there are none and it may sleep, waits for one, or for
@@ -102,6 +155,7 @@ impl Reactor {
         let mut events = self.events.borrow_mut();
         events.clear();
         let Notifier { is_notified, is_asleep, .. } = &*self.notifier;
+        let may_sleep = may_sleep && self.due.borrow().is_empty();
         is_asleep.store(may_sleep, Ordering::SeqCst);
         let timeout = if is_notified.load(Ordering::SeqCst) || !may_sleep {
             Some(Duration::ZERO)
@@ -116,26 +170,33 @@ impl Reactor {
         is_asleep.store(false, Ordering::SeqCst);
         let sources = self.sources.borrow();
         for event in events.iter() {
-            if let Some(source) = sources.get(event.data.u64() as usize) {
+            let place = event.data.u64() as usize;
+            if let Some(source) = sources.get(place) {
                 source.is_ready(event.flags);
+                self.make_due(place, source);
             }
         }
+        drop(sources);
+        self.now.set(Instant::now());
         self.fire_timers();
     }
 
     fn until_next_timer(&self) -> Option<Duration> {
         let next = self.timers.borrow().keys().next().copied()?;
-        Some(next.0.saturating_duration_since(Instant::now()))
+        Some(next.0.saturating_duration_since(self.now()))
     }
 
     fn fire_timers(&self) {
         let mut timers = self.timers.borrow_mut();
-        if timers.is_empty() {
-            return;
-        }
-        let now = Instant::now();
-        while let Some(first) = timers.first_entry().filter(|first| first.key().0 <= now) {
-            first.remove().wake();
+        while let Some(first) = timers.first_entry().filter(|first| first.key().0 <= self.now()) {
+            match first.remove() {
+                Sleeper::Task(waker) => waker.wake(),
+                Sleeper::Socket(place) => {
+                    if let Some(source) = self.sources.borrow().get(place) {
+                        self.make_due(place, source);
+                    }
+                }
+            }
         }
     }
 }
@@ -149,6 +210,10 @@ struct Source {
     ended: Cell<bool>,
     reader: RefCell<Option<Waker>>,
     writer: RefCell<Option<Waker>>,
+    /// Under which it is served, if it is.
+    number: Cell<Option<u32>>,
+    /// It waits to be served.
+    is_due: Cell<bool>,
 }
 
 impl Source {
@@ -225,6 +290,27 @@ impl<T: AsFd> Async<T> {
     /// Whether a read will find something, as far as is known.
     pub(crate) fn is_readable(&self) -> bool {
         self.source.readable.get()
+    }
+
+    /// Whether a write will find room, as far as is known.
+    pub(crate) fn is_writable(&self) -> bool {
+        self.source.writable.get()
+    }
+
+    /// From now on it is served under this number whenever something happens to it; once at first.
+    pub(crate) fn serve_as(&self, number: u32) {
+        self.source.number.set(Some(number));
+        self.serve_again();
+    }
+
+    /// Has it served once more, behind the others that are to be.
+    pub(crate) fn serve_again(&self) {
+        Reactor::of_thread().make_due(self.place, &self.source);
+    }
+
+    /// Whether the time of this timer has come; if not, the socket is served when it has.
+    pub(crate) fn has_come(&self, timer: &mut Timer) -> bool {
+        timer.has_come(|| Sleeper::Socket(self.place))
     }
 
     fn not_readable(&self) -> ErrorKind {
@@ -363,6 +449,22 @@ impl Timer {
         self.at = Some(at);
     }
 
+    /// Whether its time has come; if not, this sleeper is woken when it has.
+    fn has_come(&mut self, sleeper: impl FnOnce() -> Sleeper) -> bool {
+        let Some(at) = self.at else { return false };
+        let reactor = Reactor::of_thread();
+        if at <= reactor.now() {
+            self.forget();
+            return true;
+        }
+        let entry = *self.entry.get_or_insert_with(|| {
+            reactor.last_timer.set(reactor.last_timer.get() + 1);
+            (at, reactor.last_timer.get())
+        });
+        reactor.timers.borrow_mut().insert(entry, sleeper());
+        false
+    }
+
     fn forget(&mut self) {
         if let Some(entry) = self.entry.take() {
             let _gone = REACTOR.try_with(|reactor| reactor.timers.borrow_mut().remove(&entry));
@@ -374,18 +476,7 @@ impl Future for Timer {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let Some(at) = self.at else { return Poll::Pending };
-        if at <= Instant::now() {
-            self.forget();
-            return Poll::Ready(());
-        }
-        let reactor = Reactor::of_thread();
-        let entry = *self.entry.get_or_insert_with(|| {
-            reactor.last_timer.set(reactor.last_timer.get() + 1);
-            (at, reactor.last_timer.get())
-        });
-        reactor.timers.borrow_mut().insert(entry, cx.waker().clone());
-        Poll::Pending
+        if self.has_come(|| Sleeper::Task(cx.waker().clone())) { Poll::Ready(()) } else { Poll::Pending }
     }
 }
 
