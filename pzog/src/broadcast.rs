@@ -210,6 +210,7 @@ impl Node {
     /// Begins to serve a host our own stream directly.
     pub(crate) fn serve_directly(&mut self, now: Time, host: HostIndex, from: u64) {
         if let Way::ByRelay { .. } = self.ways[host.index()] {
+            self.paths_are_settled = false;
             let path = &mut self.links[host.index()].path;
             if !path.direct {
                 let relapsed = path.hold_down > Duration::ZERO && now - path.until < HOLD_DOWN_FORGET;
@@ -245,6 +246,10 @@ impl Node {
 
     /// Settles the ways of hosts with a relay, after whatever happened to links in this turn.
     pub(crate) fn settle_paths(&mut self, now: Time) {
+        debug_assert!(!self.paths_are_settled || self.find_paths_settled(), "what is remembered is out of date");
+        if self.paths_are_settled {
+            return;
+        }
         for host in self.others() {
             let Way::ByRelay { relay } = self.ways[host.index()] else { continue };
             let (relays, last) = (self.relays(relay), self.streams.get(OWN).journaled);
@@ -265,10 +270,25 @@ impl Node {
                 }
             }
         }
+        self.paths_are_settled = self.find_paths_settled();
+    }
+
+    /// Whether every linked host with a relay gets our messages from it, so that nothing is to be settled.
+    fn find_paths_settled(&self) -> bool {
+        self.others().all(|host| match self.ways[host.index()] {
+            Way::ByRelay { relay } => {
+                let link = &self.links[host.index()];
+                link.up.is_none() || !link.path.direct && self.relays(relay)
+            }
+            Way::Direct { .. } => true,
+        })
     }
 
     /// When a host may go back to its relay.
     pub(crate) fn paths_deadline(&self, now: Time) -> Option<Time> {
+        if self.paths_are_settled {
+            return None;
+        }
         let waits = |h: &HostIndex| match self.ways[h.index()] {
             Way::ByRelay { relay } => self.links[h.index()].up.is_some() && self.relays(relay),
             Way::Direct { .. } => false,

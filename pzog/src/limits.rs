@@ -62,7 +62,7 @@ pub const VERSION_1_SILENCE: Duration = Duration::from_secs(300);
 pub const VERSION_1_KEEPALIVE: Duration = Duration::from_secs(100);
 
 /// A host syncs so soon after an append, whatever the level: what a loss of power may take of level `journaled`. Each sync
-/// costs changes of thread and writes to the disk, at low rates for a few messages.
+/// takes a processor for up to some milliseconds, for which messages wait.
 pub const SYNC_WITHIN: Duration = Duration::from_secs(1);
 
 /// A host syncs so soon already where much was appended: so files are released sooner, and used again …
@@ -119,7 +119,8 @@ pub const READS_IN_SEGMENT: u32 = 64;
 /// Bytes of the journal that one byte of a client's lines mostly becomes, at most.
 pub const TYPICAL_GROWTH: u32 = 8;
 
-/// access.log is synced, and where it stands is noted in the journal, so soon after something was logged.
+/// access.log is synced, and where it stands is noted in the journal, so soon after something was logged; sooner where
+/// there are segments that only wait for that. What is behind the last mark a start has to compare.
 pub const MARK_WITHIN: Duration = Duration::from_secs(10);
 
 /// How often it is looked whether segments can be released and sessions forgotten, if nothing calls for it sooner.

@@ -241,9 +241,10 @@ impl Node {
     pub(crate) fn close_peer(&mut self, conn: ConnId, out: &mut Outputs) {
         let Some(peer) = self.peers.get_mut(conn).filter(|p| p.phase != Phase::Closing) else { return };
         (peer.phase, peer.deadline) = (Phase::Closing, None);
-        self.links_due = None;
+        let host = peer.host;
+        self.links_changed();
         out.close.push(conn);
-        if let Some(host) = peer.host {
+        if let Some(host) = host {
             self.version_1_down(conn, host, out);
         }
     }

@@ -79,6 +79,8 @@ pub struct Node {
     pub(crate) peers: Slots<Peer>,
     /// When links and peers are to be looked at; `None` where that is to be found out.
     pub(crate) links_due: Option<Option<Time>>,
+    /// Every host gets our messages as it should, and will as long as links do not change.
+    pub(crate) paths_are_settled: bool,
     pub(crate) streams: Streams,
     pub(crate) own: Own,
     pub(crate) sessions: Sessions,
@@ -225,6 +227,7 @@ impl Node {
             clients: Slots::default(),
             peers: Slots::default(),
             links_due: None,
+            paths_are_settled: false,
             sessions,
             tokens: BTreeMap::new(),
             sync: Sync::default(),
@@ -266,7 +269,7 @@ impl Node {
         let mut consumed = 0;
         let mut lines: &[u8] = &[];
         if !matches!(input, Input::ClientLines { .. } | Input::PeerLines { .. } | Input::Synced) {
-            self.links_due = None;
+            self.links_changed();
         }
         match input {
             Input::ClientLines { conn, bytes } => consumed = self.client_lines(now, conn, bytes, out),
@@ -370,10 +373,12 @@ impl Node {
         let sync = self.sync.at.filter(|_| self.sync.syncing.is_none());
         let window = self.own.window_until;
         let mark = self.mark_at.filter(|_| !self.journal.is_marking());
-        let due = [self.links_deadline(), self.tell_at, self.tell_all_at, self.overdue_at, self.repair_at];
-        let kept = [sync, mark, self.journal.deadline(now), self.upkeep_at, self.paths_deadline(now)];
-        let ends = [self.idle_at, stop, window, self.sums.deadline()];
-        due.into_iter().chain(kept).chain(ends).flatten().min().map(|at| at.max(now))
+        let dues = [
+            [self.links_deadline(), self.tell_at, self.tell_all_at, self.overdue_at, self.repair_at],
+            [sync, mark, self.journal.deadline(now), self.upkeep_at, self.paths_deadline(now)],
+            [self.idle_at, stop, window, self.sums.deadline(), None],
+        ];
+        dues.as_flattened().iter().copied().flatten().min().map(|at| at.max(now))
     }
 
     /// Asks for a sync if somebody waits for one, or it is time.

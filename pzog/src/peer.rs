@@ -146,7 +146,7 @@ impl Node {
 
     /// A line other than data.
     fn peer_line(&mut self, now: Now, conn: ConnId, line: &[u8], out: &mut Outputs) {
-        self.links_due = None;
+        self.links_changed();
         let Some(peer) = self.peers.get_mut(conn) else { return };
         let (phase, dialed, was_up) = (peer.phase, peer.dialed, peer.was_up());
         match (PeerLine::parse(line), phase) {
@@ -290,7 +290,7 @@ impl Node {
         if self.links_deadline().is_none_or(|at| at > now) {
             return;
         }
-        self.links_due = None;
+        self.links_changed();
         let conns: Vec<ConnId> = self.peers.iter().map(|(conn, _)| conn).collect();
         for conn in conns {
             self.tend_peer(now, conn, out);
@@ -362,6 +362,11 @@ impl Node {
         for link in &mut self.links {
             link.redial_at = link.redial_at.min(now + self.settings.redial_max);
         }
+    }
+
+    /// What is remembered of links may be out of date.
+    pub(crate) fn links_changed(&mut self) {
+        (self.links_due, self.paths_are_settled) = (None, false);
     }
 
     /// When [`Node::tend_links`] has something to do. Remembered, since to look at all connections in every turn would cost

@@ -160,7 +160,9 @@ impl Ring {
     /// The +`offset` peer of `host`: *(host + offset) mod N*.
     #[must_use]
     pub fn peer(&self, host: HostIndex, offset: usize) -> HostIndex {
-        HostIndex(((host.index() + offset) % self.len()) as u8)
+        let at = host.index() + offset;
+        // Mostly once round at most: a division takes as long as all the rest.
+        HostIndex(if at < self.len() { at } else { at % self.len() } as u8)
     }
 
     /// A digest of the names in order and the scheme (FNV-1a, 64 bits), by which two hosts see that they agree.

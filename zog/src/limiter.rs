@@ -17,6 +17,7 @@ pub(crate) struct Limiter<S> {
     lines: HashMap<S, u32>,
     /// For the sources beyond [`SOURCES_MAX`].
     lines_of_others: u32,
+    is_suppressing: bool,
 }
 
 /// What was not let through in a second that is over.
@@ -30,7 +31,7 @@ pub(crate) struct Suppressed<S> {
 
 impl<S: Copy + Eq + Hash + Ord> Limiter<S> {
     pub(crate) fn new() -> Limiter<S> {
-        Limiter { second: 0, lines: HashMap::new(), lines_of_others: 0 }
+        Limiter { second: 0, lines: HashMap::new(), lines_of_others: 0, is_suppressing: false }
     }
 
     /// Whether one more line of this source is let through in the second that [`Self::turn_to`] has set.
@@ -38,12 +39,14 @@ impl<S: Copy + Eq + Hash + Ord> Limiter<S> {
         let is_full = self.lines.len() >= SOURCES_MAX && !self.lines.contains_key(&source);
         let lines = if is_full { &mut self.lines_of_others } else { self.lines.entry(source).or_default() };
         *lines = lines.saturating_add(1);
-        *lines <= LINES_PER_SECOND
+        let allows = *lines <= LINES_PER_SECOND;
+        self.is_suppressing |= !allows;
+        allows
     }
 
     /// Whether lines were suppressed in the second that is counted.
     pub(crate) fn is_suppressing(&self) -> bool {
-        self.lines.values().chain([&self.lines_of_others]).any(|n| *n > LINES_PER_SECOND)
+        self.is_suppressing
     }
 
     /// Begins a new second if this is one, and gives what was suppressed in the one before.
@@ -52,6 +55,7 @@ impl<S: Copy + Eq + Hash + Ord> Limiter<S> {
             return Vec::new();
         }
         self.second = second;
+        self.is_suppressing = false;
         let beyond = |lines: u32| lines.checked_sub(LINES_PER_SECOND).filter(|n| *n > 0);
         let mut suppressed: Vec<_> = self
             .lines

@@ -43,15 +43,16 @@ pub(crate) enum BadFrame {
     Damaged,
 }
 
-/// The header of a frame at this place whose payload is these parts, one behind the other; together they have to
-/// end within a segment, so within 4 GiB.
-pub(crate) fn header<'a>(
+/// The header of a frame at this place, by the check of its segment, whose payload is these parts, one behind the other;
+/// together they have to end within a segment, so within 4 GiB.
+pub(crate) fn header_by<'a>(
+    check: &Check,
     at: Place,
     synced: u32,
     parts: impl Iterator<Item = &'a [u8]> + Clone,
 ) -> [u8; HEADER_BYTES] {
     let length = parts.clone().map(|part| part.len() as u32).sum();
-    let mut hasher = hasher_of(at.segment);
+    let mut hasher = check.0.clone();
     hasher.update(&place_in_segment(at.offset, length, synced));
     parts.for_each(|part| hasher.update(part));
 
@@ -61,6 +62,26 @@ pub(crate) fn header<'a>(
     header[8..12].copy_from_slice(&synced.to_le_bytes());
     header[12..].copy_from_slice(&hasher.finalize().to_le_bytes());
     header
+}
+
+/// The same, for a frame or two.
+#[cfg(test)]
+pub(crate) fn header<'a>(
+    at: Place,
+    synced: u32,
+    parts: impl Iterator<Item = &'a [u8]> + Clone,
+) -> [u8; HEADER_BYTES] {
+    header_by(&Check::of(at.segment), at, synced, parts)
+}
+
+/// The check of the frames of one segment, as it begins: finding out how the processor can do it takes as long as a message.
+#[derive(Clone, Debug)]
+pub(crate) struct Check(Hasher);
+
+impl Check {
+    pub(crate) fn of(segment: u64) -> Check {
+        Check(hasher_of(segment))
+    }
 }
 
 /// Reads the frame that begins at `at` of `bytes`, whose first is at the offset `base` of the segment.

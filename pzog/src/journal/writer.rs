@@ -1,7 +1,7 @@
 //! The journal as it grows: one record a turn, in segments that are made ready ahead.
 
 use crate::event::{LogFile, Outputs, Place, Prepare, Slice, Span};
-use crate::journal::frame::{HEADER_BYTES, header};
+use crate::journal::frame::{Check, HEADER_BYTES, header_by};
 use crate::journal::record::Mark;
 use crate::limits::{INDEX_BYTES, PREPARE_WAIT};
 use crate::time::Time;
@@ -14,6 +14,8 @@ use alloc::vec::Vec;
 pub(crate) struct Journal {
     /// Where the next record goes.
     end: Place,
+    /// That of the records in its segment.
+    check: Check,
     /// The segments that hold records, oldest first; the last is written.
     segments: VecDeque<Segment>,
     /// How much of each stream stands before some places, ascending.
@@ -90,6 +92,7 @@ impl Journal {
         let marked = mark.map_or(Place::default(), |mark| mark.place);
         Journal {
             end,
+            check: Check::of(end.segment),
             segments,
             index,
             spare: Spare::Ready(size),
@@ -163,7 +166,7 @@ impl Journal {
         if let Some(last) = self.segments.back_mut().filter(|s| s.number == self.end.segment) {
             last.end = self.end.offset;
         }
-        self.end = Place { segment: number, offset: 0 };
+        (self.end, self.check) = (Place { segment: number, offset: 0 }, Check::of(number));
         self.segments.push_back(Segment { number, size, end: u32::MAX, begun });
         self.index.push_back(Entry { place: self.end, journaled });
         self.mark_noted();
@@ -212,7 +215,7 @@ impl Journal {
     pub(crate) fn put_record(&mut self, input: &[u8], out: &mut Outputs) {
         let synced = if self.synced.segment == self.end.segment { self.synced.offset } else { 0 };
         let parts = self.pieces.iter().map(|piece| out.bytes(*piece, input));
-        let header = header(self.end, synced, parts);
+        let header = header_by(&self.check, self.end, synced, parts);
         if out.append.is_empty() {
             out.append_at = self.end;
         }
