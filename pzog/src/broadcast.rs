@@ -246,7 +246,10 @@ impl Node {
 
     /// Settles the ways of hosts with a relay, after whatever happened to links in this turn.
     pub(crate) fn settle_paths(&mut self, now: Time) {
-        debug_assert!(!self.paths_are_settled || self.find_paths_settled(), "what is remembered is out of date");
+        debug_assert!(
+            !self.paths_are_settled || self.find_paths_settled(),
+            "what is remembered is out of date"
+        );
         if self.paths_are_settled {
             return;
         }

@@ -320,6 +320,13 @@ pub struct Outputs {
 }
 
 impl Outputs {
+    /// With room from the start for what so many bytes of common lines become: buffers that grow step by step leave behind, in
+    /// the heap, as much as they have. Room that is never used takes no memory.
+    pub fn with_room(bytes: usize) -> Outputs {
+        let room = || Vec::with_capacity(2 * bytes);
+        Outputs { own: [room(), room(), room()], log: room(), ..Outputs::default() }
+    }
+
     /// Empties all buffers and keeps their memory; [`Node::handle`](crate::Node::handle) does this first.
     pub(crate) fn clear(&mut self) {
         self.own.iter_mut().for_each(Vec::clear);

@@ -33,6 +33,9 @@ use std::time::Duration;
 /// Bytes of one read; larger reads make larger turns, each with one write to every file and link.
 const READ_MAX: usize = 256 << 10;
 
+/// The same of a client: its messages get heads, with which they are as long as what a peer is read.
+const CLIENT_READ_MAX: usize = READ_MAX / 2;
+
 /// The daemon as its tasks share it.
 pub(crate) type Shared = Rc<RefCell<Daemon>>;
 
@@ -103,7 +106,7 @@ impl Daemon {
                 shared: shared.clone(),
                 clock: Clock::new(),
                 node,
-                outputs: None,
+                outputs: Some(Box::new(Outputs::with_room(CLIENT_READ_MAX))),
                 read_buffer: vec![0; READ_MAX + LINE_MAX],
                 read_max: read_max(file),
                 connections: Connections::default(),
@@ -228,7 +231,10 @@ impl Daemon {
             let kept = connection.tail.len();
             buffer[..kept].copy_from_slice(&connection.tail);
             let max = match connection.kind {
-                Kind::Client => self.read_max.min(self.door.client_read_max(connection.is_suspect)),
+                Kind::Client => {
+                    let bound = self.door.client_read_max(connection.is_suspect);
+                    self.read_max.min(CLIENT_READ_MAX).min(bound)
+                }
                 Kind::Peer(_) => self.read_max,
             };
             let mut read = connection.read(&mut buffer[kept..][..max]);
