@@ -27,6 +27,8 @@ pub(crate) struct Feeds {
     lagging: bool,
     /// Where in the journal the host is served from.
     cursor: Option<Cursor>,
+    /// The cursor has passed messages of this host that could not be sent yet.
+    has_passed: bool,
     /// The other side takes nothing just now.
     pub(crate) blocked: bool,
 }
@@ -96,6 +98,15 @@ impl Feeds {
 
     pub(crate) fn end(&mut self, stream: u32) {
         *self.get_mut(stream) = Feed::default();
+    }
+
+    /// Messages of this host that stand in the journal can be sent from now on, and were not: the cursor goes back only
+    /// where it may have passed them. Else each message that comes live would have it begin again.
+    fn lag(&mut self) {
+        self.lagging = true;
+        if self.has_passed {
+            self.cursor.iter_mut().for_each(|cursor| cursor.restart = true);
+        }
     }
 }
 
@@ -170,11 +181,7 @@ impl Node {
                 let sends = if planted!(SentBeforeJournal) { &mut out.forward } else { &mut out.send };
                 sends.push((up.conn, lines));
             }
-            _ => {
-                // They stand in the journal where the cursor may have been already.
-                link.feeds.lagging = true;
-                link.feeds.cursor.iter_mut().for_each(|cursor| cursor.restart = true);
-            }
+            _ => link.feeds.lag(),
         }
     }
 
@@ -199,9 +206,7 @@ impl Node {
     pub(crate) fn feed_synced(&mut self, stream: u32) {
         let addressee = self.streams.get(stream).name.addressee;
         if let (true, Some(to)) = (self.is_own_addressed(stream), addressee) {
-            let feeds = &mut self.links[to.index()].feeds;
-            feeds.lagging = true;
-            feeds.cursor.iter_mut().for_each(|cursor| cursor.restart = true);
+            self.links[to.index()].feeds.lag();
         }
     }
 
@@ -236,6 +241,7 @@ impl Node {
             return;
         };
         let cursor = self.links[host.index()].feeds.cursor.filter(|c| !c.restart && c.at >= begin);
+        self.links[host.index()].feeds.has_passed &= cursor.is_some();
         let at = self.journal.normal(cursor.map_or(begin, |c| c.at));
         if at == self.journal.end() {
             // All was read, and what still lags is not there.
@@ -392,7 +398,11 @@ impl Node {
             }
             let Some((stream, seq)) = self.id_of(&bytes[line.range()], &mut last) else { continue };
             let feed = self.links[host.index()].feeds.get(stream);
-            if feed.next == 0 || seq < feed.next || seq > feed.until.min(self.sendable(stream)) {
+            if feed.next == 0 || seq < feed.next || seq > feed.until {
+                continue;
+            }
+            if seq > self.sendable(stream) {
+                self.links[host.index()].feeds.has_passed = !planted!(PassedForgotten);
                 continue;
             }
             if seq > feed.next {

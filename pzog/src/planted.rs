@@ -76,11 +76,13 @@ pub enum Bug {
     SumsNotCompared,
     /// Own messages leave before they are in the journal.
     SentBeforeJournal,
+    /// It is forgotten that messages which could not be sent yet were passed when a host was served.
+    PassedForgotten,
 }
 
 impl Bug {
     /// All of them.
-    pub const ALL: [Bug; 35] = [
+    pub const ALL: [Bug; 36] = [
         Bug::AnswerBeforeSync,
         Bug::LevelsCountJournaled,
         Bug::WatermarkTooHigh,
@@ -116,6 +118,7 @@ impl Bug {
         Bug::TakenFromAnybody,
         Bug::SumsNotCompared,
         Bug::SentBeforeJournal,
+        Bug::PassedForgotten,
     ];
 }
 

@@ -17,4 +17,5 @@ mod past;
 mod perform;
 mod properties;
 mod script;
+mod serving;
 mod world;
