@@ -64,7 +64,8 @@ fn flood(fleet: &mut Fleet, load: &Load) -> Result<Measured> {
     let messages = u64::from(load.each) * load.entrances.len() as u64;
     let grown = messages * fleet.line();
     let wanted: Vec<u64> = fleet.sizes().iter().map(|size| size + grown).collect();
-    machine::touch_memory((256 << 20) + 2 * wanted.len() as u64 * grown)?;
+    // As much as the files of any system may take: some write a message to a journal, too, or to several files.
+    machine::touch_memory((256 << 20) + 5 * wanted.len() as u64 * grown)?;
     let before = fleet.account()?;
     let (sent, complete) = pour(fleet, load, &wanted, |_| Ok(()))?;
     let spent = spent_since(fleet, before)?;
