@@ -5,6 +5,7 @@
 //! it is given back to its relay only after a hold-down, which grows with each relapse.
 
 use crate::event::{ConnId, Outputs, Slice, Span};
+use crate::feed::Leaving;
 use crate::following::increment;
 use crate::limits::{HOLD_DOWN, HOLD_DOWN_FORGET, HOLD_DOWN_MAX, NAMED_MAX, STUCK};
 use crate::node::Node;
@@ -159,7 +160,7 @@ impl Node {
         if must_sync || from > self.own.sendable + 1 {
             self.own.held_next.extend_from_slice(&out.own[usize::from(self.own.wrapping)]);
         } else {
-            self.send_lines(now, own, out);
+            self.send_lines(now, Leaving { numbers: own, were_held: false }, out);
         }
     }
 
@@ -180,12 +181,12 @@ impl Node {
         core::mem::swap(&mut out.own[wrapping], &mut self.own.held);
         self.own.held.clear();
         put_wrapping(self.own.wrapping, &mut out.own[wrapping]);
-        self.send_lines(now, own, out);
+        self.send_lines(now, Leaving { numbers: own, were_held: true }, out);
     }
 
     /// Sends lines, which stand in `own` with the wrapping `own.wrapping`.
-    fn send_lines(&mut self, now: Time, own: Numbers, out: &mut Outputs) {
-        self.own.sendable = own.to;
+    fn send_lines(&mut self, now: Time, own: Leaving, out: &mut Outputs) {
+        self.own.sendable = own.numbers.to;
         let made = usize::from(self.own.wrapping);
         for host in self.others() {
             // Who is on the way back to its relay gets the last ones directly.

@@ -27,8 +27,6 @@ pub(crate) struct Feeds {
     lagging: bool,
     /// Where in the journal the host is served from.
     cursor: Option<Cursor>,
-    /// The cursor has passed messages of this host that could not be sent yet.
-    has_passed: bool,
     /// The other side takes nothing just now.
     pub(crate) blocked: bool,
 }
@@ -40,6 +38,14 @@ pub(crate) struct Feed {
     pub(crate) next: u64,
     /// The last number that is for this host.
     pub(crate) until: u64,
+}
+
+/// Own messages that leave in this turn.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Leaving {
+    pub(crate) numbers: Numbers,
+    /// Until they were on the disk; else they came in this turn.
+    pub(crate) were_held: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -100,11 +106,12 @@ impl Feeds {
         *self.get_mut(stream) = Feed::default();
     }
 
-    /// Messages of this host that stand in the journal can be sent from now on, and were not: the cursor goes back only
-    /// where it may have passed them. Else each message that comes live would have it begin again.
-    fn lag(&mut self) {
+    /// Messages of this host can be sent from now on, and were not. The cursor may be behind them already where they were
+    /// held until they were on the disk; not where they came in this turn, and if each of those had it begin again, a host
+    /// would not get on while messages come.
+    fn lag(&mut self, were_held: bool) {
         self.lagging = true;
-        if self.has_passed {
+        if were_held {
             self.cursor.iter_mut().for_each(|cursor| cursor.restart = true);
         }
     }
@@ -166,22 +173,23 @@ impl Node {
         &mut self,
         now: Time,
         host: HostIndex,
-        own: Numbers,
+        own: Leaving,
         lines: Slice,
         out: &mut Outputs,
     ) {
+        let Leaving { numbers, were_held } = own;
         let link = &mut self.links[host.index()];
         let blocked = link.feeds.blocked;
         let feed = link.feeds.get_mut(OWN);
         match &mut link.up {
-            _ if feed.next == 0 || feed.next > own.to || own.from > feed.until => {}
-            Some(up) if feed.next == own.from && !blocked => {
-                feed.next = own.to + 1;
+            _ if feed.next == 0 || feed.next > numbers.to || numbers.from > feed.until => {}
+            Some(up) if feed.next == numbers.from && !blocked => {
+                feed.next = numbers.to + 1;
                 up.used = now;
                 let sends = if planted!(SentBeforeJournal) { &mut out.forward } else { &mut out.send };
                 sends.push((up.conn, lines));
             }
-            _ => link.feeds.lag(),
+            _ => link.feeds.lag(were_held),
         }
     }
 
@@ -206,7 +214,7 @@ impl Node {
     pub(crate) fn feed_synced(&mut self, stream: u32) {
         let addressee = self.streams.get(stream).name.addressee;
         if let (true, Some(to)) = (self.is_own_addressed(stream), addressee) {
-            self.links[to.index()].feeds.lag();
+            self.links[to.index()].feeds.lag(true);
         }
     }
 
@@ -241,7 +249,6 @@ impl Node {
             return;
         };
         let cursor = self.links[host.index()].feeds.cursor.filter(|c| !c.restart && c.at >= begin);
-        self.links[host.index()].feeds.has_passed &= cursor.is_some();
         let at = self.journal.normal(cursor.map_or(begin, |c| c.at));
         if at == self.journal.end() {
             // All was read, and what still lags is not there.
@@ -398,11 +405,7 @@ impl Node {
             }
             let Some((stream, seq)) = self.id_of(&bytes[line.range()], &mut last) else { continue };
             let feed = self.links[host.index()].feeds.get(stream);
-            if feed.next == 0 || seq < feed.next || seq > feed.until {
-                continue;
-            }
-            if seq > self.sendable(stream) {
-                self.links[host.index()].feeds.has_passed = true;
+            if feed.next == 0 || seq < feed.next || seq > feed.until.min(self.sendable(stream)) {
                 continue;
             }
             if seq > feed.next {

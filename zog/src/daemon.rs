@@ -168,7 +168,7 @@ impl Daemon {
         self.after_turn(now);
     }
 
-    /// Takes a new connection in and starts its task.
+    /// Takes a new connection in, which is served from now on.
     pub(crate) fn connected(&mut self, socket: Async<TcpStream>, kind: Kind, address: SocketAddr) -> ConnId {
         let tcp = socket.get_ref();
         let set = tcp.set_nodelay(true).and_then(|()| half_open::watch(tcp, kind, self.peer_silence));

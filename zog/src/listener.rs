@@ -92,7 +92,7 @@ pub(crate) async fn accept(daemon: Shared, listener: Async<TcpListener>, kind: K
             Ok((socket, address)) => {
                 is_failing = false;
                 door::arrived(&mut daemon.borrow_mut(), socket, kind, address);
-                // Others have their turn: those in whose place it came close their sockets.
+                // Others have their turn, those in whose place it came, too: they close their sockets.
                 future::yield_now().await;
             }
             Err(e) if e.kind() == ErrorKind::ConnectionAborted => {} // gone before we took it

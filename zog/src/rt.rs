@@ -40,14 +40,18 @@ pub(crate) fn run<T: 'static>(future: impl Future<Output = T> + 'static) -> T {
                 return result;
             }
             let mut is_busy = true;
-            for _ in 0..STEPS_PER_LOOK {
+            for step in 1..=STEPS_PER_LOOK {
                 let has_served = reactor.serve_next();
                 may_tick |= reactor.was_notified();
-                may_tick = may_tick && tick.as_mut().poll(&mut cx).is_ready();
-                if may_tick {
+                // One task in a round at least; more, so that a crowd is not let in before those who are served.
+                let is_turn = !has_served || step == STEPS_PER_LOOK;
+                let has_run = is_turn && may_tick && tick.as_mut().poll(&mut cx).is_ready();
+                if has_run {
                     tick.set(executor.tick());
+                } else if is_turn {
+                    may_tick = false;
                 }
-                is_busy = has_served || may_tick;
+                is_busy = has_served || has_run;
                 if !is_busy {
                     break;
                 }

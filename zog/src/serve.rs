@@ -43,11 +43,13 @@ fn step(daemon: &mut Daemon, conn: ConnId) -> bool {
             connection.phase != Phase::Closing
         }
         Phase::Draining => {
-            let is_readable = connection.is_readable();
-            if is_readable {
-                daemon.discard(conn);
+            if connection.is_readable() {
+                daemon.discard(conn); // then others have their turn
+                if let Some(connection) = daemon.connections.get(conn) {
+                    connection.wake();
+                }
             }
-            is_readable
+            false
         }
         Phase::Ended => {
             daemon.ended(conn);

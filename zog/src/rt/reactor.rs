@@ -183,7 +183,7 @@ impl Reactor {
 
     fn until_next_timer(&self) -> Option<Duration> {
         let next = self.timers.borrow().keys().next().copied()?;
-        Some(next.0.saturating_duration_since(self.now()))
+        Some(next.0.saturating_duration_since(Instant::now())) // the round may have been a long one
     }
 
     fn fire_timers(&self) {
