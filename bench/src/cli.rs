@@ -77,6 +77,9 @@ pub struct GrowthArgs {
     /// No step of catch-up, memory and journals with more messages than so many millions
     #[arg(long, value_name = "MILLIONS", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
     pub most: u32,
+    /// The level at which hosts answer
+    #[arg(long, default_value = "journaled", value_parser = ["journaled", "synced"])]
+    pub level: String,
     /// Write the plots into this directory, and the tables into its MEASURED.md [default: where records are kept]
     #[arg(long, value_name = "DIR", num_args = 0..=1, default_missing_value = "docs")]
     pub write: Option<PathBuf>,

@@ -15,7 +15,7 @@ use crate::measure::measure;
 use crate::plan::{Plan, Test};
 use crate::record::{Measured, Outcome, Record, Records};
 use crate::runs::faults;
-use crate::systems::{System, zog_journaled, zog_keeping_all};
+use crate::systems::{System, zog_at, zog_keeping_all};
 use anyhow::{Context, Result, ensure};
 use clap::builder::PossibleValuesParser;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -66,7 +66,7 @@ impl Growth<'_> {
         let path = plan.dir.join(format!("growth-{}.jsonl", date("+%Y%m%dT%H%M%S")?));
         let file = Records::create(&path, &provenance)?;
         eprintln!("records: {}", path.display());
-        let system = zog_journaled(&program);
+        let system = zog_at(&args.level, &program);
         Ok(Growth { args, plan, system, provenance, file, records: Vec::new() })
     }
 
@@ -82,11 +82,11 @@ impl Growth<'_> {
                 })
             }),
             Course::Memory => {
-                let system = zog_journaled(self.system.program());
+                let system = zog_at(&self.args.level, self.system.program());
                 self.long(series, &steps, &*system, longrun::memory)
             }
             Course::Journals => {
-                let system = zog_keeping_all(self.system.program());
+                let system = zog_keeping_all(&self.args.level, self.system.program());
                 self.long(series, &steps, &*system, longrun::journals)
             }
         }

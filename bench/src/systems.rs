@@ -86,16 +86,16 @@ pub fn all(programs: &Programs) -> Result<Vec<Box<dyn System>>> {
     Ok(all)
 }
 
-/// zog from this program, answering at `journaled`.
+/// zog from this program, answering at a level.
 #[must_use]
-pub fn zog_journaled(program: &Path) -> Box<dyn System> {
-    Box::new(zog::Zog::new("zog", program, "journaled"))
+pub fn zog_at(level: &str, program: &Path) -> Box<dyn System> {
+    Box::new(zog::Zog::new("zog", program, level))
 }
 
 /// The same with room in its journal for whatever a host that is away has not got.
 #[must_use]
-pub fn zog_keeping_all(program: &Path) -> Box<dyn System> {
-    Box::new(zog::Zog::keeping_all("zog", program, "journaled"))
+pub fn zog_keeping_all(level: &str, program: &Path) -> Box<dyn System> {
+    Box::new(zog::Zog::keeping_all("zog", program, level))
 }
 
 /// A program by its name: from the path, or from the packages that were unpacked. A bare name if it is nowhere.

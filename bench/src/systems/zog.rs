@@ -15,18 +15,23 @@ use std::process::Command;
 pub(super) struct Zog {
     name: String,
     daemon: PathBuf,
-    level: &'static str,
+    level: String,
     /// Further lines of ring.toml.
     settings: &'static str,
 }
 
 impl Zog {
-    pub(super) fn new(name: &str, daemon: &Path, level: &'static str) -> Zog {
-        Zog { name: format!("{name}-{level}"), daemon: daemon.to_owned(), level, settings: "" }
+    pub(super) fn new(name: &str, daemon: &Path, level: &str) -> Zog {
+        Zog {
+            name: format!("{name}-{level}"),
+            daemon: daemon.to_owned(),
+            level: level.to_owned(),
+            settings: "",
+        }
     }
 
     /// One that keeps every message, as long as a host is away.
-    pub(super) fn keeping_all(name: &str, daemon: &Path, level: &'static str) -> Zog {
+    pub(super) fn keeping_all(name: &str, daemon: &Path, level: &str) -> Zog {
         Zog { settings: "[journal]\nsize = \"64GiB\"\n", ..Zog::new(name, daemon, level) }
     }
 }
