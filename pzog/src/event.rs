@@ -309,8 +309,9 @@ pub struct Outputs {
     pub close: Vec<ConnId>,
     /// For error.log.
     pub report: Vec<Report>,
-    /// Whether clients may be read from now on: not while a peer is a window behind. State, not an event.
-    pub read_clients: bool,
+    /// So many bytes of a client, beside its unfinished line, may be read at one time from now on: none while a peer is a window
+    /// behind, those that there is room for while a segment is late. State, not an event.
+    pub read_clients: u32,
     /// Whether peers may be read from now on: not for the moments that a segment is late. State, not an event.
     pub read_peers: bool,
     /// When [`Input::Deadline`] is due, if nothing else happens before.

@@ -363,7 +363,8 @@ impl Node {
         }
         self.close_idle_clients(now, out);
         self.go_on_stopping(now, out);
-        out.read_clients = self.stopping.is_none() && !self.window_is_full(now) && self.has_room_to_read();
+        let clients_wait = self.stopping.is_some() || self.window_is_full(now);
+        out.read_clients = if clients_wait { 0 } else { self.client_read_max() };
         out.read_peers = self.has_room_for_peers(now);
         out.wake_at = self.next_deadline(now);
     }

@@ -53,11 +53,17 @@ impl Node {
         self.has_room = self.journal.room() >= needed;
     }
 
-    /// Whether clients may be read: not while the segment is nearly full and the next one is being made ready, which is
-    /// a matter of moments. Where there is no room for that, clients are read, and told so.
-    pub(crate) fn has_room_to_read(&self) -> bool {
-        let is_coming = self.journal.spare().is_none() && !self.journal.has_no_room();
-        !is_coming || self.journal.room() >= self.settings.segment_bytes / READS_IN_SEGMENT * TYPICAL_GROWTH
+    /// How many bytes of a client may be read at one time. While the next segment is being made ready, which is a matter of
+    /// moments, this one has room for them whatever they are, and they wait once it is nearly full. Where there
+    /// is no room for another segment, clients are read, and told so.
+    pub(crate) fn client_read_max(&self) -> u32 {
+        if self.journal.spare().is_some() || self.journal.has_no_room() {
+            return u32::MAX;
+        }
+        let room = self.journal.room();
+        let most = (room.saturating_sub(NOTES_BYTES) / LINE_GROWTH).saturating_sub(LINE_MAX as u32);
+        let is_enough = room >= self.settings.segment_bytes / READS_IN_SEGMENT * TYPICAL_GROWTH;
+        if is_enough { most } else { 0 }
     }
 
     /// Whether peers may be read. Messages that there is no room for would be let go and fetched again, which takes far

@@ -67,7 +67,7 @@ pub(crate) struct Host {
     pub(crate) synced_since: Moment,
     pub(crate) wake_at: Option<Moment>,
     pub(crate) wake_armed: Moment,
-    pub(crate) reads_clients: bool,
+    pub(crate) reads_clients: u32,
     pub(crate) reads_peers: bool,
     pub(crate) paused_until: Moment,
     /// It ends after so many outputs.
@@ -105,7 +105,7 @@ impl Host {
             synced_since: 0,
             wake_at: None,
             wake_armed: Moment::MAX,
-            reads_clients: false,
+            reads_clients: 0,
             reads_peers: false,
             paused_until: 0,
             doom: None,

@@ -162,7 +162,7 @@ impl World {
     }
 
     /// What a side may read now; [`Event::Arrive`] has come.
-    pub(crate) fn arrived(&mut self, to: Side, reads: bool) -> Arrived {
+    pub(crate) fn arrived(&mut self, to: Side, most: usize) -> Arrived {
         let passes = self.passes(to);
         let (now, split) = (self.now, self.scenario.network.split);
         let pipe = &mut self.connections[to.connection as usize].pipes[usize::from(to.side)];
@@ -170,7 +170,7 @@ impl World {
         if pipe.is_closed {
             return Arrived::Nothing;
         }
-        if !passes || !reads {
+        if !passes || most == 0 {
             pipe.is_parked = true;
             return Arrived::Nothing;
         }
@@ -178,6 +178,10 @@ impl World {
         while let Some((_, end)) = pipe.on_the_way.front().copied().filter(|(at, _)| *at <= now) {
             seen = seen.max(end.min(pipe.bytes.len()));
             pipe.on_the_way.pop_front();
+        }
+        if seen - pipe.seen > most {
+            pipe.on_the_way.push_front((now, seen));
+            seen = pipe.seen + most;
         }
         if seen > pipe.seen + 1 && self.dice.network.chance(split) {
             pipe.on_the_way.push_front((now + 1 + self.dice.network.between(0, 500), seen));

@@ -21,7 +21,7 @@ impl World {
             Ok(()) => {
                 let host = &mut self.hosts[usize::from(place)];
                 host.wake_at = out.wake_at.map(|at| host.clock.when(at));
-                let clients_again = out.read_clients && !host.reads_clients;
+                let clients_again = out.read_clients > 0 && host.reads_clients == 0;
                 let peers_again = out.read_peers && !host.reads_peers;
                 (host.reads_clients, host.reads_peers) = (out.read_clients, out.read_peers);
                 if clients_again {

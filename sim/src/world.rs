@@ -281,17 +281,18 @@ impl World {
 
     fn arrive(&mut self, to: Side) {
         let end = self.end_of(to);
-        let reads = match end {
+        let most = match end {
             End::Host(host, _) => {
                 let host = &self.hosts[usize::from(host)];
                 match self.connections[to.connection as usize].port {
-                    Port::Clients => host.reads_clients,
-                    Port::Ring => host.reads_peers,
+                    Port::Clients => host.reads_clients as usize,
+                    Port::Ring if host.reads_peers => usize::MAX,
+                    Port::Ring => 0,
                 }
             }
-            _ => true,
+            _ => usize::MAX,
         };
-        match (self.arrived(to, reads), end) {
+        match (self.arrived(to, most), end) {
             (Arrived::Nothing, _) | (_, End::Gone) => {}
             (Arrived::Bytes { seen }, End::Host(host, conn)) => self.host_reads(to, host, conn, seen),
             (Arrived::Bytes { seen }, End::Client(client)) => self.client_reads(to, client, seen),

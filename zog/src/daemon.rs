@@ -42,7 +42,8 @@ pub(crate) type Shared = Rc<RefCell<Daemon>>;
 /// Whose connections are read.
 #[derive(Clone, Copy)]
 struct Reads {
-    clients: bool,
+    /// Bytes at one time.
+    clients: usize,
     peers: bool,
 }
 
@@ -113,7 +114,7 @@ impl Daemon {
                 door,
                 peer_silence: file.settings.peer_silence,
                 parked: Vec::new(),
-                reads: Reads { clients: true, peers: true },
+                reads: Reads { clients: CLIENT_READ_MAX, peers: true },
                 journal,
                 segments: Segments::new(file.keep_free),
                 access_log,
@@ -202,7 +203,7 @@ impl Daemon {
     pub(crate) fn may_read(&mut self, conn: ConnId) -> bool {
         let Some(connection) = self.connections.get_mut(conn) else { return false };
         let is_allowed = match connection.kind {
-            Kind::Client => self.reads.clients && !self.held.has(conn),
+            Kind::Client => self.reads.clients > 0 && !self.held.has(conn),
             Kind::Peer(_) => self.reads.peers && !self.access_log.is_held(),
         };
         if is_allowed {
@@ -233,7 +234,7 @@ impl Daemon {
             let max = match connection.kind {
                 Kind::Client => {
                     let bound = self.door.client_read_max(connection.is_suspect);
-                    self.read_max.min(CLIENT_READ_MAX).min(bound)
+                    self.read_max.min(self.reads.clients).min(bound)
                 }
                 Kind::Peer(_) => self.read_max,
             };
@@ -367,9 +368,9 @@ impl Daemon {
         self.report(now, outputs);
         segments::keep(self, outputs);
         self.alarm.set(outputs.wake_at);
-        let before =
-            mem::replace(&mut self.reads, Reads { clients: outputs.read_clients, peers: outputs.read_peers });
-        if self.reads.clients && !before.clients || self.reads.peers && !before.peers {
+        let clients = CLIENT_READ_MAX.min(outputs.read_clients as usize);
+        let before = mem::replace(&mut self.reads, Reads { clients, peers: outputs.read_peers });
+        if self.reads.clients > 0 && before.clients == 0 || self.reads.peers && !before.peers {
             self.unpark();
         }
         self.is_stopped |= outputs.stopped;
@@ -448,7 +449,7 @@ impl Daemon {
     pub(crate) fn seen(&self) -> http::Life {
         http::Life {
             view: self.node.view(self.clock.mono()),
-            reads_clients: self.reads.clients,
+            reads_clients: self.reads.clients > 0,
             is_below_floor: self.segments.is_below_floor,
             held_bytes: self.access_log.held_bytes() as u64,
             connections_refused: self.door.refusals.each().collect(),

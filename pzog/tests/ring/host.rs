@@ -17,7 +17,8 @@ pub(crate) struct Host {
     conns: Vec<Option<(usize, usize)>>,
     pub(crate) disk: Disk,
     pub(crate) wake_at: Option<Time>,
-    pub(crate) reads_clients: bool,
+    /// Bytes at one time.
+    pub(crate) reads_clients: u32,
     pub(crate) reads_peers: bool,
 }
 

@@ -16,6 +16,7 @@ mod outsider;
 mod past;
 mod perform;
 mod properties;
+mod room;
 mod script;
 mod serving;
 mod world;

@@ -61,8 +61,10 @@ impl World {
             self.report(host, report.source, &text);
         }
         self.hosts[host].wake_at = out.wake_at;
-        if std::mem::replace(&mut self.hosts[host].reads_clients, out.read_clients) != out.read_clients {
-            let how = if out.read_clients { "reads its clients" } else { "stops reading its clients" };
+        let (reads, read) =
+            (out.read_clients, std::mem::replace(&mut self.hosts[host].reads_clients, out.read_clients));
+        if (reads > 0) != (read > 0) {
+            let how = if reads > 0 { "reads its clients" } else { "stops reading its clients" };
             self.note(&format!("{} {how}", self.hosts[host].name));
         }
         if std::mem::replace(&mut self.hosts[host].reads_peers, out.read_peers) != out.read_peers {

@@ -104,7 +104,7 @@ impl World {
         let me = self.hosts[host].index_of(host);
         let identity = Identity { ring, me, incarnation, process, seed: incarnation << 8 | host as u64 };
         self.hosts[host].incarnation = incarnation;
-        (self.hosts[host].reads_clients, self.hosts[host].reads_peers) = (true, true);
+        (self.hosts[host].reads_clients, self.hosts[host].reads_peers) = (u32::MAX, true);
         let size = self.settings.segment_bytes;
         let recovered = self.hosts[host].disk.recover(&identity.ring, me, size);
         recovered
@@ -290,7 +290,7 @@ impl World {
             }
             (_, Party::Host(to, _)) => match port {
                 Port::Ring => self.hosts[*to].reads_peers,
-                Port::Clients => self.hosts[*to].reads_clients,
+                Port::Clients => self.hosts[*to].reads_clients > 0,
             },
             _ => true,
         }
@@ -379,7 +379,8 @@ impl World {
             return;
         }
         let mut lines = std::mem::take(&mut pipe.kept);
-        let count = bytes_max.min(pipe.bytes.len());
+        let most = if port == Port::Clients { self.hosts[host].reads_clients as usize } else { usize::MAX };
+        let count = bytes_max.min(most).min(pipe.bytes.len());
         lines.extend(pipe.bytes.drain(..count));
         if !pipe.bytes.is_empty() || pipe.ended {
             self.steps.push(Step::Deliver { connection, side });
