@@ -91,7 +91,7 @@ pub(crate) struct Daemon {
 }
 
 impl Daemon {
-    /// A daemon at rest; [`Input::Deadline`] sets it going.
+    /// A daemon at rest; [`Input::Deadline`] sets it going. From now on this thread's sockets are served by it.
     pub(crate) fn new(
         file: &RingFile,
         me: HostIndex,

@@ -80,7 +80,7 @@ fn of_messages(life: &Life, text: &mut Text) {
     let reads = u8::from(life.reads_clients);
     text.gauge(
         "zog_reads_clients",
-        "Whether clients are read: 0 while a peer is a window behind.",
+        "Whether clients are read: 0 while a peer is a window behind, or a segment is late.",
         Some(reads),
     );
     text.histogram(
