@@ -67,6 +67,7 @@ pub(crate) struct Host {
     pub(crate) synced_since: Moment,
     pub(crate) wake_at: Option<Moment>,
     pub(crate) wake_armed: Moment,
+    /// Bytes at one time.
     pub(crate) reads_clients: u32,
     pub(crate) reads_peers: bool,
     pub(crate) paused_until: Moment,
